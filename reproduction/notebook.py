@@ -3,9 +3,10 @@
     python -m reproduction.notebook examples/quick_start.ipynb
 
 Reads and writes  the notebook, with the outputs of each code cell; standard error, where warnings
-                  show paths of this machine, is left out.
+                  show paths of this machine, is left out, and so are addresses in memory.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -13,11 +14,12 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 MOST_SECONDS = 300  # it takes less than a minute on an idle machine
 
 
 def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
-    """Return the notebook with the outputs of a run in `folder`, without standard error.
+    """Return the notebook with the outputs of a run in `folder`, the same in each run.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails.
@@ -32,6 +34,9 @@ def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.Notebook
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.get("outputs", []):
+            if "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = ADDRESS.sub("", output.data["text/plain"])
     notebook.metadata.language_info = {"name": "python"}  # without the version of this machine
     return notebook
 

@@ -28,7 +28,7 @@ from belong.commands.fit.plan import PHOTO_LAMBDA
 from belong.reporting.report import run_summary
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, save_text
-from belong.runtime.text import table
+from belong.runtime.text import percent, percent_of, table
 from belong.runtime.typed_yaml import read
 from reproduction.clean_study.page import summary as of_cleaning
 from reproduction.markers import replaced
@@ -152,11 +152,11 @@ def few_results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
     title = run_summary.title(values["normal"], values["anomaly"])
     return "\n".join(
         [
-            f"The default run of the pipeline, {title} (normal images against anomalies), with the "
-            f"95% interval of the AUROC: accuracy {numbers['classification']['accuracy']:.4f}; "
-            f"{numbers['data']['normal_test']:,} normal test images, "
-            f"{numbers['data']['anomaly_test']:,} anomalies; promised false-rejection rate "
-            f"{numbers['calibration']['alpha']:.1%}.",
+            f"The default run of the pipeline, {title} (normal images against anomalies): accuracy "
+            f"{numbers['classification']['accuracy']:.4f} on {numbers['data']['normal_test']:,} "
+            f"normal test images; AUROC against {numbers['data']['anomaly_test']:,} anomalies, "
+            f"with its 95% interval; promised false-rejection rate "
+            f"{percent_of(numbers['calibration']['alpha'])}.",
             "",
             table(SHORT_HEADINGS, rows, left=2),
         ]
@@ -217,27 +217,27 @@ def promised(numbers: dict[str, Any], threshold: str) -> str:
     """Return what the threshold in force promises, and how many detectors keep it."""
     promise, n = numbers["calibration"], numbers["data"]["normal_test"]
     calibrated, training = (
-        f"{promise[f'false_reject_{kind}']:.2%}" for kind in ("calibrated", "training")
+        percent(promise[f"false_reject_{kind}"], 3) for kind in ("calibrated", "training")
     )
     low, high = promise["false_reject_expected_low"], promise["false_reject_expected_high"]
-    usual = f"on {n:,} images, {low:.2%} to {high:.2%} is to be expected"
+    usual = f"on {n:,} images, {percent(low, 3)} to {percent(high, 3)} are expected"
     if threshold == "training":
         return (
             "In force is the paper's threshold, taken from the training images, for the detectors "
-            f"that have one there; it promises nothing of fresh ones: `mahalanobis` rejects "
+            f"that have one there; it promises nothing for new ones: `mahalanobis` rejects "
             f"{training}. Calibrated on held-out images it would reject {calibrated} ({usual})."
         )
     measured = [name for name, one in numbers["detectors"].items() if "false_reject" in one]
     off = outside(numbers)
-    named = ", ".join(f"`{name}` ({rate:.2%})" for name, rate in sorted(off.items()))
-    half = "{:.2%} to {:.2%}".format(*expected(COMBINED, promise, n))
+    named = ", ".join(f"`{name}` ({percent(rate, 3)})" for name, rate in sorted(off.items()))
+    half = " to ".join(percent(end, 3) for end in expected(COMBINED, promise, n))
     return (
-        f"The promise: of the images that belong, {promise['alpha']:.1%} are rejected on average "
-        f"over such runs, if they are like those that set the threshold ({usual}; {half} for "
-        f"`{COMBINED}`, which half as many images calibrate). Within their range are "
-        f"{len(measured) - len(off)} of {len(measured)} detectors"
-        f"{f', outside {named}' if off else ''}. `mahalanobis` rejects {calibrated}; with the "
-        f"paper's threshold, taken from the training images, it rejects {training}."
+        f"The promise: {percent_of(promise['alpha'])} of the images that belong are rejected on "
+        f"average over such runs, if they are like the images that set the threshold ({usual}, or "
+        f"{half} for `{COMBINED}`, which half as many images calibrate). "
+        f"{len(measured) - len(off)} of {len(measured)} detectors are within their range"
+        f"{f'; outside it are {named}' if off else ''}. `mahalanobis` rejects {calibrated}; with "
+        f"the paper's threshold, taken from the training images, it rejects {training}."
     )
 
 

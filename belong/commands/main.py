@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from belong.runtime.argument_names import of_command, options_of
 from belong.runtime.exit_codes import exit_code_of, skip_final_collection
-from belong.runtime.text import on_stderr, open_streams
+from belong.runtime.text import on_stderr, on_stdout, open_streams
 
 # Name of a command -> its module and its description.
 COMMANDS = {
@@ -49,6 +49,11 @@ COMMANDS = {
         "check all files of a model or pipeline against checksums",
     ),
 }
+EPILOG = """first steps:
+  belong fit photos/ours -o models/ours
+  belong score photos/new --model models/ours -o build/new
+
+`belong COMMAND --help` shows the options of a command, with an example."""
 READER_GONE = 141  # 128 + SIGPIPE, the exit code of a program whose reader has closed the pipe
 # Allocations between two runs of the garbage collector. The default of 700 costs time: an import of
 # torch creates many objects and no garbage.
@@ -91,8 +96,10 @@ def parser(called: str) -> argparse.ArgumentParser:
     top = _Parser(
         prog="belong",
         description="Out-of-distribution detection for folders of images.",
-        epilog="`belong COMMAND --help` lists the options of a command.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, description) in COMMANDS.items():
         command = commands.add_parser(
@@ -105,6 +112,16 @@ def parser(called: str) -> argparse.ArgumentParser:
             importlib.import_module(module).add_arguments(command)
             command.set_defaults(option_names=options_of(command))
     return top
+
+
+class _Version(argparse.Action):
+    """Print the version of the package and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version  # slow to import
+
+        on_stdout(f"belong {version('belong')}")
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):

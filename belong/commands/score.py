@@ -179,15 +179,15 @@ def say(summary: dict[str, Any], out: str) -> None:
     if summary["promised"]:
         promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
         # With one image, or few, there is no range.
-        expected = (
-            f"{low:.2%} to {high:.2%}" if low < high else f"{percent_of(promised)} on average"
-        )
+        expected = f"{percent_of(promised)} on average"
+        if low < high:
+            expected = f"{percent(low, 3)} to {percent(high, 3)}"
         usual = f"; expected if all belong: {expected}"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({percent(summary['rejected_share'], 2)}{usual})\n"
+        f"({percent(summary['rejected_share'], 3)}{usual})\n"
         f"{guarantee['in_words']}: {guarantee['sentence']}\n"
         f"{out}/predictions.csv has the verdict for each image"
     )

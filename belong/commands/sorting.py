@@ -175,8 +175,8 @@ def finish_sorting(out: Path, source: Path | str, how: Placement) -> dict[str, i
             return None
         if mark["key"] != _key(str(source), how):
             raise InputError(
-                f"{printable(out)}: another sorting is not finished; the same command finishes it, "
-                f"and `belong unsort` takes it back"
+                f"{printable(out)}: another sorting is unfinished; run its command again to finish "
+                f"it, or `belong unsort` to undo it"
             )
         rows = _load_list(out)[mark["first"] :]
         _carry_out(rows, out)
@@ -216,8 +216,8 @@ def unsort(output: str | os.PathLike[str]) -> int:
             _save_list(out, failed)
             first, n = failed[0], counted(len(failed), "file")
             raise InputError(
-                f"{printable(first.target)}: cannot be taken back: it was changed, or something is "
-                f"at {printable(first.source)}; {n} like this, and {LIST} keeps them"
+                f"{printable(first.target)}: cannot be moved back: it was changed, or its old "
+                f"path {printable(first.source)} is taken; {LIST} still lists {n} like this"
             )
         (out / LIST).unlink()
         (out / MARK).unlink(missing_ok=True)
@@ -358,7 +358,9 @@ def _load_list(out: Path) -> list[Placed]:
             kind: Placement = how  # type: ignore[assignment]
             rows.append(Placed(Path(from_exact(source)), tree / inside, kind, from_exact(link)))
         if not is_good:
-            raise InputError(f"{printable(path)}: row {number + 1}: is no row of a sorting's list")
+            raise InputError(
+                f"{printable(path)}: row {number + 1}: not a row of a list of sorted images"
+            )
     return rows
 
 
@@ -444,7 +446,7 @@ def _remove_empty(folder: Path) -> None:
 def _reporting_progress(out: Path, n: int) -> Iterator[list[Placed]]:
     """Add to errors how many of n files are processed, and how to resume or undo."""
     processed: list[Placed] = []
-    how_far = f"files are done; the same command goes on, `belong unsort {printable(out)}` undoes"
+    how_far = f"files are done; the same command continues, `belong unsort {printable(out)}` undoes"
     try:
         yield processed
     except OSError as error:

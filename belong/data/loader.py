@@ -164,7 +164,7 @@ def check_enough(
         raise TooManyBadFilesError(
             f"{path}: expected at most {percent_of(max_bad_fraction)} unreadable images "
             f"(images.max_bad_fraction), got {len(bad)} of {count} "
-            f"({percent(len(bad) / count, 1)}); {details}"
+            f"({percent(len(bad) / count)}); {details}"
         )
     counts = np.bincount(data.labels, minlength=len(data.class_names))
     for name, number in zip(data.class_names, counts, strict=True):

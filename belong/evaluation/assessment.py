@@ -161,7 +161,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUROC of the default detector on the given anomalies, with its 95% bootstrap interval."""
+    """AUROC of the default detector on the test anomalies, with its 95% bootstrap interval."""
 
     auroc: float
     low: float
@@ -190,7 +190,7 @@ class Answers:
     anomalies: np.ndarray
     synthetic: Mapping[str, np.ndarray]
     ranking: Ranking | None
-    why_no_anomalies: str = "there is no anomaly to test with"
+    why_no_anomalies: str = "there are no test anomalies"
 
 
 @dataclass(frozen=True)
@@ -380,7 +380,8 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
         level = WITH_CARE
         reason = (
             f"it avoids {percent(skill)} of {constant}, but with only "
-            f"{counted(accuracy.of, 'test image')} this share may be as low as {max(least, 0):.0%}"
+            f"{counted(accuracy.of, 'test image')} this share may be as low as "
+            f"{percent(max(least, 0))}"
         )
     else:
         level, reason = GOOD, f"it avoids {percent(skill)} of {constant}"
@@ -414,7 +415,7 @@ def accepts_finding(accepts: Share) -> tuple[Level, str]:
         return WITH_CARE, f"{reason}; a good model accepts at most {GOOD_ACCEPTS:.0%}"
     if accepts.high > USABLE_ACCEPTS:
         few = counted(accepts.of, "anomaly", "anomalies")
-        return WITH_CARE, f"{reason}, but with only {few} it may be up to {accepts.high:.0%}"
+        return WITH_CARE, f"{reason}, but with only {few} it may be up to {percent(accepts.high)}"
     return GOOD, reason
 
 
@@ -495,7 +496,7 @@ def rejects_sentence(rejects: Share, promise: Promise) -> str:
             "False rejects are not measured, because the test images also calibrate the "
             "threshold. "
             f"Promised: {percent_of(promise.alpha)}; of {counted(rejects.of, 'new image')} that "
-            f"belong, {low:.1%} to {high:.1%} are expected to be rejected."
+            f"belong, {percent(low, 3)} to {percent(high, 3)} are expected to be rejected."
         )
     measured = f"{numbered(rejects, 'test image')} rejected"
     if not promise.is_calibrated:
@@ -504,21 +505,21 @@ def rejects_sentence(rejects: Share, promise: Promise) -> str:
     rate = round(rejects.value, 4)
     relation = "above" if rate > high else "below" if rate < low else "within"
     return (
-        f"{measured}, {relation} the range of {low:.1%} to {high:.1%} expected for a promised rate "
-        f"of {percent_of(promise.alpha)}."
+        f"{measured}, {relation} the range of {percent(low, 3)} to {percent(high, 3)} expected for "
+        f"a promised rate of {percent_of(promise.alpha)}."
     )
 
 
 def accepts_sentence(accepts: Share, ranking: Ranking | None) -> str:
     """Return the share of accepted anomalies and the AUROC, in a sentence."""
-    low, high = f"{accepts.low:.1%}", f"{accepts.high:.1%}"
+    low, high = percent(accepts.low), percent(accepts.high)
     ends = f": between {low} and {high} (95% interval)"
     if not accepts.is_wide:
         ends = f" (95% interval {low} to {high})"
     auroc = (
         f"; AUROC {ranking.auroc:.4f} ({ranking.low:.4f} to {ranking.high:.4f})" if ranking else ""
     )
-    measured = numbered(accepts, "given anomaly", "given anomalies")
+    measured = numbered(accepts, "test anomaly", "test anomalies")
     return f"{measured} accepted as belonging{ends}{auroc}."
 
 
@@ -536,7 +537,7 @@ def synthetic_sentence(synthetic: Sequence[SyntheticSet], why: str) -> str:
         [f"{percent(one.accepted / one.images)} of {one.kind}" for one in kinds if one.accepted]
     ).replace("_", " ")
     return (
-        f"{subject}{percent(accepted / images, 1)} are accepted ({shares}). Real anomalies may be "
+        f"{subject}{percent(accepted / images)} are accepted ({shares}). Real anomalies may be "
         f"harder to detect."
     )
 
@@ -615,8 +616,8 @@ def numbered(part: Share, one: str, more: str = "") -> str:
 
 
 def share_of(part: Share) -> str:
-    """Format a share with one decimal, or without decimals below 100 images."""
-    return percent(part.value, 1 if part.of >= 100 else 0)
+    """Format a share, with a third digit if the images suffice for it."""
+    return percent(part.value, 3 if part.of >= 1000 else 2)
 
 
 def enumeration(words: Sequence[str]) -> str:

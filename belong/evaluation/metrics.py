@@ -28,7 +28,7 @@ def why_none(manifest: pd.DataFrame) -> str:
     dropped = int((manifest["is_anomaly"] & (manifest["part"] == "dropped")).sum())
     if dropped:
         return f"all {dropped:,} anomalies are among the normal images, or in another part"
-    return "there is no anomaly to test with"
+    return "there are no test anomalies"
 
 
 def counts(manifest: pd.DataFrame) -> dict[str, int]:

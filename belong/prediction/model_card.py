@@ -13,12 +13,27 @@ from belong.prediction.manifest import Manifest
 from belong.runtime.text import counted, percent, percent_of
 
 WIDTH, INDENT = 100, 18
+# Part of the images -> its name for people.
+PARTS = {
+    "normal_train": "training",
+    "normal_calibration": "calibration",
+    "normal_test": "test",
+    "anomaly_head": "anomalies of the supervised head",
+    "anomaly_test": "test anomalies",
+    "left_out_test": "test images of left-out classes",
+    "unseen_test": "test images of another data set",
+    "dropped": "excluded copies",
+    "reviewed_ours": "reviewed",
+}
 
 
 def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
     """Return the card of the model in the folder `name`; `guarantee`: in words."""
     form, training = manifest.form, manifest.trained_on
-    parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in training.images.items()]
+    parts = [
+        f"{PARTS.get(part, part.replace('_', ' '))} {count:,}"
+        for part, count in training.images.items()
+    ]
     detector = manifest.detector
     if manifest.members:
         detector += f" of {', '.join(manifest.members)}"
@@ -156,15 +171,15 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
     if measured.auroc is not None and measured.false_accept is not None:
         yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
-        yield "false accepts", f"{percent(measured.false_accept, 2)} of {other}"
+        yield "false accepts", f"{percent(measured.false_accept, 3)} of {other}"
     rejected = (
         "not measured"
         if manifest.tests_itself
-        else f"{percent(measured.false_reject, 2)} of {normal}"
+        else f"{percent(measured.false_reject, 3)} of {normal}"
     )
     yield "false rejects", f"{rejected}; promised: {percent_of(manifest.alpha)}"
     held_out = f"{manifest.n_calibration:,} calibration images"
-    yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"
+    yield "", f"(expected with {held_out}: {percent(low, 3)} to {percent(high, 3)})"
     if cross:
         yield (
             "calibration",

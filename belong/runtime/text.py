@@ -1,6 +1,7 @@
 """Format text for people: counts, tables, printable names, lines on standard error."""
 
 import functools
+import math
 import os
 import re
 import sys
@@ -74,6 +75,8 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
 
+SMALLEST_SHARE = 1e-6  # smaller shares are only called smaller
+
 PROJECT = ("belong", "benchmarks", "reproduction", "stages")
 
 
@@ -126,14 +129,20 @@ def counted(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def percent(share: float, decimals: int = 0) -> str:
-    """Format a measured share: "0.4%", "<1%", ">99%"; only none is "0%", and only all "100%"."""
-    text, step = f"{share:.{decimals}%}", 10.0 ** -(decimals + 2)
-    if share > 0 and text == f"{0:.{decimals}%}":
-        return f"<{step:.{decimals}%}"
-    if share < 1 and text == f"{1:.{decimals}%}":
-        return f">{1 - step:.{decimals}%}"
-    return text
+def percent(share: float, digits: int = 2) -> str:
+    """Format a measured share: "0.07%", "1.9%", "26%", "99.93%"; only none is "0%".
+
+    `digits` are the significant digits of the share, or of what it lacks to 100% if that is less.
+    Use 3 where the share is compared with a limit or a range.
+    """
+    least = min(abs(share), abs(1 - share))
+    if not least > 0:  # or not a number
+        return f"{share:.0%}"
+    if least < SMALLEST_SHARE:
+        return f"<{SMALLEST_SHARE:.4%}" if share < 0.5 else f">{1 - SMALLEST_SHARE:.4%}"
+    decimals = max(digits - 1 - math.floor(math.log10(100 * least)), 0)
+    text = f"{100 * share:.{min(decimals, 4)}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
 def percent_of(rate: float) -> str:

@@ -126,25 +126,25 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame, states: pd.DataFrame) ->
     lines = [table(["pair", "lambdas", "seeds", "cells"], rows, left=3), ""]
     not_run = [pair for pair in published["pair"].unique() if pair not in set(grid["pair"])]
     if not_run:
-        lines.append(f"Not run: {', '.join(map(title, not_run))}.")
+        lines.append(f"- Not run: {', '.join(map(title, not_run))}.")
     if set(not_run) & set(IMAGENET):
         lines.append(
-            "These pairs are replaced by [three parts of the classes of CIFAR-10]"
+            "- These pairs are replaced by [three parts of the classes of CIFAR-10]"
             "(../photos/README.md), with other photos and another network."
         )
     failures = states.dropna(subset="failure")[[*CELL, "failure"]]
     reasons = {tuple(cell): reason for *cell, reason in failures.itertuples(index=False)}
     if missing := [_name(*cell) for cell in missing_cells(grid) if cell not in reasons]:
-        lines.append(f"Missing cells: {'; '.join(missing)}.")
+        lines.append(f"- Missing cells: {'; '.join(missing)}.")
     for cell, reason in reasons.items():
-        lines.append(f"No result: {_name(*cell)}; {_without_remedies(reason)}.")
+        lines.append(f"- No result: {_name(*cell)}: {_without_remedies(reason)}.")
     for note, cells in states.dropna(subset="confirmed").groupby("confirmed"):
         lines.append(
-            f"{counted(len(cells), 'cell')} had been run by an earlier version of the code. A "
-            f"random sample of the cells was run again, and all its numbers were the same: {note}."
+            f"- {counted(len(cells), 'cell')} come from an earlier version of the code. A random "
+            f"sample was run again with later code and gave the same numbers: {note}."
         )
     lines.append(
-        "Our results are means ± standard deviations over seeds, with the number of seeds in "
+        "- Our results are means ± standard deviations over seeds, with the number of seeds in "
         "parentheses."
     )
     return "\n".join(lines)

@@ -199,3 +199,4 @@ def test_the_page_says_the_result_in_a_sentence() -> None:
     facts = {"images": 1200, "keep": 1170, "review": 1, "quarantine": 29}
     page = suspects_page(verdicts, {}, title="photos", facts=facts)
     assert "30 of 1,200 images are suspect: 29 to quarantine, 1 to review." in page
+    assert "Quarantine: the image would harm training. Review: look at the image" in page

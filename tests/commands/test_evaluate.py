@@ -162,7 +162,7 @@ def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
     words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "a/new")]
     assert main([*words, "--save-panel", str(folder / "a" / panel)]) == 2
     output = capsys.readouterr().err
-    assert "--save-panel: expected a folder that is not, and does not hold, the --output" in output
+    assert "--save-panel: expected a folder that neither is nor contains --output" in output
     assert not (folder / "a").exists()
 
 

@@ -225,7 +225,7 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     assert lines[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
     assert f"of 400 test images ({measured.false_reject:.1%}) are rejected, " in lines[2]
     assert lines[2].endswith(" expected for a promised rate of 5%.")
-    assert lines[3].startswith("There is no anomaly to test with; of 300 synthetic anomalies, ")
+    assert lines[3].startswith("There are no test anomalies; of 300 synthetic anomalies, ")
     assert lines[-2] == f"See also `belong info {model}`."
     assert measured.accuracy is not None
     assert measured.accuracy > 0.8
@@ -362,7 +362,7 @@ def test_a_requirement_that_was_not_measured_is_not_met() -> None:
     missed = unmet(a_manifest().measured, {"false_reject": 1.0}, tests_itself=True)
     assert missed == ["false_reject was not measured: the test images also calibrate the threshold"]
     missed = unmet(a_manifest().measured, {"auroc": 0.0})
-    assert missed == ["auroc was not measured: there is no test anomaly"]
+    assert missed == ["auroc was not measured: there are no test anomalies"]
 
 
 def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_nothing(
@@ -486,7 +486,7 @@ def test_results_of_other_images_or_settings_are_not_reused(
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
     output = capsys.readouterr().err
-    assert f"starting again; {tmp_path}/.model.work is of other images, settings or " in output
+    assert f"starting over; {tmp_path}/.model.work is of other images, settings or " in output
     assert "resumes at" not in output
 
 

@@ -198,8 +198,8 @@ def test_a_classifier_at_chance_is_refused_and_the_line_has_its_numbers() -> Non
     probabilities = np.tile([[0.6, 0.4]], (200, 1))
     quality = measure(probabilities, far, labels, knows_classes=True)
     assert quality.labels_refused.startswith(
-        "labels are not judged: expected an accuracy of at least 62.5% on unseen images, got 50.0% "
-        "(always predicting the largest class: 50.0%); "
+        "labels are not judged: expected an accuracy of at least 62.5% on unseen images, got 50% "
+        "(always predicting the largest class: 50%); "
     )
     assert (quality.foreign_refused, quality.left_out_auroc) == ("", None)
 

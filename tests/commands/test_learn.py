@@ -297,7 +297,8 @@ REFUSED = {
     "few": ({"belongs": "True", "class": "cat"}, "class 'cat' is new and has 1 image; expected at "
             "least 10, or a class of the model, such as "),
     "model": ({"model": "f" * 64}, "its answers are about the verdicts of another model (ffffffff"),
-    "folder": ({"folder": "/nowhere"}, "names 2 for the folder; expected one, or images="),
+    "folder": ({"folder": "/nowhere"}, "expected one folder in the column folder, or images=, got "
+               "2"),
 }  # fmt: skip
 
 
@@ -336,8 +337,8 @@ def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) 
          "model, got no belongs and no model"),
         (lambda table: pd.concat([table, table.assign(belongs="True", **{"class": "1"})]),
          "row 5: trousers000.png: has two answers, not mine and '1'; expected one"),
-        (lambda table: table.assign(folder="/nowhere"), "its images lie in /nowhere, and no such "
-         "folder is here; expected images="),
+        (lambda table: table.assign(folder="/nowhere"), "its images were in /nowhere, which is "
+         "not a folder here; expected images="),
     ):  # fmt: skip
         assert refused(photos, tmp_path, change) == message
     (tmp_path / "empty.csv").write_text("\n")
@@ -357,7 +358,7 @@ def test_a_network_that_was_trained_whole_takes_no_new_class(
     photos: Photos, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        InputError, match="its whole network was trained, to 2 classes: 'two' needs"
+        InputError, match="its network was trained as a whole, for 2 classes: the new class 'two'"
     ):
         learned(photos, tmp_path, "whole", dict.fromkeys(photos.twos[:12], "two"))
 

@@ -157,7 +157,7 @@ def test_a_kill_is_taken_back_without_going_on(
         patch.setattr("belong.commands.sorting.place_whole", interrupted)
         with pytest.raises(KeyboardInterrupt, match="1 of 7 files are done; the same command"):
             sort_files(photos, GROUPS, tmp_path / "out", how="move")
-    with pytest.raises(InputError, match="another sorting is not finished"):
+    with pytest.raises(InputError, match="another sorting is unfinished"):
         finish_sorting(tmp_path / "out", tmp_path / "in", "copy")
     unsort(tmp_path / "out")
     assert contents(tmp_path / "in") == before
@@ -352,7 +352,7 @@ def test_a_list_that_somebody_has_changed_is_refused(tmp_path: Path, photos: Inc
     path = tmp_path / "out" / "sorted.csv"
     for row in ("/etc/passwd,../../x,move,", "/a,b,copy,", "/a,rejected/x,burn,", "a,b"):
         path.write_text(f"source,target,how,link\n{row}\n", encoding="utf-8")
-        with pytest.raises(InputError, match="row 2: is no row of a sorting's list"):
+        with pytest.raises(InputError, match="row 2: not a row of a list of sorted"):
             unsort(tmp_path / "out")
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from belong.calibration.conformal import promised_range
 from belong.commands.main import main
+from belong.runtime.text import percent
 from tests.predictions import predictions, write_predictions
 
 PROMISE = ("--alpha", "0.05", "--calibration-images", "999")
@@ -32,7 +33,7 @@ def test_a_rate_as_promised_is_within_its_band(
     output = capsys.readouterr().out
     low, high = promised_range(999, 2000, alpha=0.05)
     assert output.startswith(
-        f"2,000 images, 100 rejected (5.00%); expected range: {low:.2%} to {high:.2%}"
+        f"2,000 images, 100 rejected (5%); expected range: {percent(low, 3)} to {percent(high, 3)}"
     )
     assert "\nNo alarm: the rate is within its expected range.\n" in output
 

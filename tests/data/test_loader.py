@@ -152,7 +152,7 @@ def test_too_many_bad_files_are_refused_with_their_count_share_and_the_first(
     pack_result = packed(tmp_path)
     check_enough(pack_result, tmp_path, max_bad_fraction=0.1, list_name=LIST)
     message = (
-        r": expected at most 9% unreadable images .* got 1 of 10 \(10.0%\); "
+        r": expected at most 9% unreadable images .* got 1 of 10 \(10%\); "
         r"data/bad.csv lists them, the first: a/9.png \(empty: 0 bytes\)$"
     )
     with pytest.raises(TooManyBadFilesError, match=message):

@@ -4,12 +4,13 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from belong.commands.main import COMMANDS, parser
+from belong.commands.main import COMMANDS, main, parser
 from reproduction.command_pages import command_parser
 from tests.imports import ROOT
 
@@ -165,3 +166,17 @@ def test_the_former_name_of_an_output_is_accepted_but_not_shown() -> None:
     assert parser("export").parse_args(words).path == Path("new.onnx")
     assert "--onnx" not in command_parser("export").format_help()
     assert "--onnx" not in (ROOT / "docs" / "commands" / "export.md").read_text(encoding="utf-8")
+
+
+def test_the_help_of_belong_shows_the_first_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    help_text = capsys.readouterr().out
+    assert "\n  belong fit photos/ours -o models/ours\n  belong score photos/new" in help_text
+    assert FORBIDDEN.findall(help_text) == []
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert (stop.value.code, capsys.readouterr().out) == (0, f"belong {version('belong')}\n")

@@ -204,7 +204,7 @@ def test_a_cell_whose_training_failed_is_named_with_the_reason(tmp_path: Path) -
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "Missing cells" not in text
     assert (
-        "No result: MNIST 1 to 9 against 0, lambda 1, seed 3; the training failed 4 times; last "
+        "No result: MNIST 1 to 9 against 0, lambda 1, seed 3: the training failed 4 times; last "
         "failure: dead, at 0.1.\n"
     ) in text
 
@@ -218,9 +218,8 @@ def test_the_page_says_which_cells_a_sample_confirmed(tmp_path: Path) -> None:
     paper.main(*arguments)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert (
-        f"{len(cells) - 2} cells had been run by an earlier version of the code. A random sample "
-        "of the cells was run again, and all its numbers were the same: 2 cells run again at "
-        "0123456789ab.\n"
+        f"{len(cells) - 2} cells come from an earlier version of the code. A random sample was run "
+        "again with later code and gave the same numbers: 2 cells run again at 0123456789ab.\n"
     ) in text
 
 

@@ -290,12 +290,12 @@ def test_a_detector_is_held_to_the_range_of_as_many_images_as_calibrated_it() ->
 
 def test_the_results_say_how_many_detectors_keep_the_promise_and_names_the_others() -> None:
     text = promised(run_with({"energy": 0.041, "combined": 0.041, "vim": 0.025}), "calibrated")
-    assert "Within their range are 2 of 3 detectors, outside `energy` (4.10%)." in text
+    assert "2 of 3 detectors are within their range; outside it are `energy` (4.1%)." in text
     all_within = promised(run_with({"vim": 0.025}), "calibrated")
-    assert "Within their range are 1 of 1 detectors. " in all_within
+    assert "1 of 1 detectors are within their range. " in all_within
 
 
 def test_with_the_papers_threshold_in_force_the_results_promise_nothing() -> None:
     text = promised(run_with({"vim": 0.025}), "training")
-    assert "promises nothing of fresh ones: `mahalanobis` rejects 5.10%." in text
-    assert "Within their range" not in text
+    assert "promises nothing for new ones: `mahalanobis` rejects 5.1%." in text
+    assert "within their range" not in text

@@ -1,5 +1,6 @@
 """Lines on standard error begin with the program's name; shares are formatted in percent."""
 
+import math
 import os
 import subprocess
 import sys
@@ -39,17 +40,22 @@ def test_a_script_that_calls_the_library_lends_it_no_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("share", "decimals", "text"),
+    ("share", "text"),
     [
-        (0.0, 0, "0%"), (4 / 1009, 0, "<1%"), (4 / 1009, 1, "0.4%"), (1e-9, 2, "<0.01%"),
-        (0.006, 0, "1%"), (0.5, 1, "50.0%"), (0.994, 0, "99%"), (0.996, 0, ">99%"),
-        (1 - 1e-9, 1, ">99.9%"), (1.0, 1, "100.0%"), (-0.2, 0, "-20%"),
+        (0.0, "0%"), (1e-9, "<0.0001%"), (1e-6, "0.0001%"), (7 / 10_000, "0.07%"),
+        (0.00141, "0.14%"), (4 / 1009, "0.4%"), (0.0191, "1.9%"), (0.06, "6%"), (1 / 3, "33%"),
+        (0.5, "50%"), (0.996, "99.6%"), (0.9993, "99.93%"), (1 - 1e-9, ">99.9999%"), (1.0, "100%"),
+        (-0.2, "-20%"), (math.nan, "nan%"),
     ],
 )  # fmt: skip
-def test_only_no_image_is_zero_percent_and_only_all_are_a_hundred(
-    share: float, decimals: int, text: str
+def test_a_measured_share_has_two_digits_that_tell_it_from_none_and_from_all(
+    share: float, text: str
 ) -> None:
-    assert percent(share, decimals) == text
+    assert percent(share) == text
+
+
+def test_a_share_beside_a_limit_has_three_digits() -> None:
+    assert [percent(share, 3) for share in (0.0191, 0.019, 0.1444)] == ["1.91%", "1.9%", "14.4%"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def unreadable(table: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Find
         bad = rows[rows["reason"] != ""]
         share = len(bad) / len(rows)
         sentence = (
-            f"{folder}: {counted(len(bad), 'file')} of {len(rows):,} ({percent(share, 1)}) cannot "
+            f"{folder}: {counted(len(bad), 'file')} of {len(rows):,} ({percent(share)}) cannot "
             f"be read; training stops above {percent_of(max_bad_fraction)}"
         )
         level: Level = "spoils" if share > max_bad_fraction else "matters"

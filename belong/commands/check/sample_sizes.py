@@ -15,7 +15,7 @@ from belong.commands.fit import plan
 from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet, draw_count
 from belong.runtime.errors import InputError
-from belong.runtime.text import counted, percent_of
+from belong.runtime.text import counted, percent, percent_of
 
 DEFAULT_ALPHA = 0.025  # of params.yaml
 # Minimum images of a class per feature for a covariance per class, and features of each network:
@@ -208,7 +208,7 @@ def _to_calibrate(
     low, high = promised_range(n, 10_000, alpha=alpha, is_cross=is_cross)
     sentence = (
         f"{images}: on average, at most {percent_of(alpha)} of new normal images will be rejected; "
-        f"in 19 of 20 calibrations, {low:.1%} to {high:.1%}"
+        f"in 19 of 20 calibrations, {percent(low)} to {percent(high)}"
     )
     is_broad = high > 2 * alpha
     if is_broad:

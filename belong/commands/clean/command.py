@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-review", action="store_true",
                         help="also link or copy the images to review")  # fmt: skip
     parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
-                        help="false discovery rate of suspects (default: %(default)s)")  # fmt: skip
+                        help="maximum false discovery rate (default: %(default)s)")  # fmt: skip
     parser.add_argument("--least-side", dest="least_side_px", type=count, metavar="PX",
                         help="minimum image side (default: a quarter of the median)")  # fmt: skip
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS, metavar="N",

@@ -90,8 +90,8 @@ def in_words(reliability: Mapping[str, Any]) -> list[str]:
     if reliability["accuracy"] is None:
         return []
     accuracy = (
-        f"accuracy on unseen images {percent(reliability['accuracy'], 1)} (always predicting the "
-        f"largest class: {reliability['chance']:.1%})"
+        f"accuracy on unseen images {percent(reliability['accuracy'], 3)} (always predicting the "
+        f"largest class: {percent(reliability['chance'], 3)})"
     )
     detection = (
         f"foreign-image detection: AUROC {reliability['scrambled_auroc']:.3f} on scrambled images"
@@ -122,8 +122,9 @@ def _why_no_labels(accuracy: float, chance: float, *, at_chance: bool) -> str:
         return ""
     least = chance + LEAST_SKILL * (1 - chance)
     return (
-        f"labels are not judged: expected an accuracy of at least {least:.1%} on unseen images, "
-        f"got {percent(accuracy, 1)} (always predicting the largest class: {chance:.1%}); {HELP}"
+        f"labels are not judged: expected an accuracy of at least {percent(least, 3)} on unseen "
+        f"images, got {percent(accuracy, 3)} (always predicting the largest class: "
+        f"{percent(chance, 3)}); {HELP}"
     )
 
 

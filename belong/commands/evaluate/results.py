@@ -27,9 +27,8 @@ def check_free(output: Path, panel: Path | None, run: str) -> None:
         results, fitted = (Path(os.path.realpath(one)) for one in (output, panel))
         if fitted in (results, *results.parents):
             raise InputError(
-                f"{heading('save_panel')}: expected a folder that is not, and does not hold, the "
-                f"{named('output')} "
-                f"{printable(output)}, got {printable(panel)}"
+                f"{heading('save_panel')}: expected a folder that neither is nor contains "
+                f"{named('output')} {printable(output)}, got {printable(panel)}"
             )
         if is_unfinished(output, run):
             if not os.path.lexists(panel):

@@ -47,7 +47,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import put_folder, save_json, save_text
 from belong.runtime.text import on_stderr as say
-from belong.runtime.text import percent_of, printable
+from belong.runtime.text import percent, percent_of, printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -311,7 +311,7 @@ def tell(job: Job) -> None:
         few = few and f", the lowest rate that {n} images can promise"
         if calibration.guarantee == MARGINAL:
             _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
-            few += f" (for 95 of 100 models fitted to so many images: at most {high:.1%})"
+            few += f" (for 95 of 100 models fitted to so many images: at most {percent(high)})"
     if calibration.guarantee == PER_CLASS:
         few += _small_classes(plan, alpha)
     say(
@@ -353,7 +353,7 @@ def make(job: Job, output: Path) -> "Model":
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
     if workspace.is_other:
-        say(f"{output}: starting again; {work} is of other images, settings or versions")
+        say(f"{output}: starting over; {work} is of other images, settings or versions")
     if workspace.has("pack"):
         slow = ["embed"] * is_frozen(job.values.network, job.values.backbone) + [
             "train",

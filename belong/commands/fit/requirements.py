@@ -100,7 +100,7 @@ def unmet(
                 f"{key} was not measured: the test images also calibrate the threshold"
             )
         elif value is None:
-            no_anomaly = "there is no test anomaly"
+            no_anomaly = "there are no test anomalies"
             why = "the images have one class" if key == "accuracy" else no_anomaly
             sentences.append(f"{key} was not measured: {why}")
         elif key in LEAST and value < number:

@@ -111,8 +111,9 @@ def learn(
     )
     if answers.new_classes and not data.is_frozen:
         raise InputError(
-            f"{printable(old.folder)}: its whole network was trained, to {len(old.class_names)} "
-            f"classes: {answers.new_classes[0]!r} needs `belong fit`, with its images in a folder"
+            f"{printable(old.folder)}: its network was trained as a whole, for "
+            f"{len(old.class_names)} classes: the new class {answers.new_classes[0]!r} needs "
+            f"`belong fit`, with a folder of its images"
         )
     # Imported here, as it needs torch: an error in the review is reported before this.
     from belong.commands.learn.refit import foreign_count, has_head, refit
@@ -357,4 +358,4 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
 
 def _share(value: float | None) -> str:
     """Format a share in percent; a model of one class has no accuracy."""
-    return "none" if value is None else percent(value, 2)
+    return "none" if value is None else percent(value, 3)

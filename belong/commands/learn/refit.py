@@ -333,7 +333,7 @@ def _metrics(
         numbers |= auroc_interval(test_scores, anomaly_scores, resamples=options.resamples, rng=rng)
         numbers |= {"false_accept": round(float(decide(anomaly_scores, threshold).mean()), 4)}
     else:
-        numbers |= {"reason": "there is no anomaly to test with"}
+        numbers |= {"reason": "there are no test anomalies"}
     return {
         "data": _counts(data, corrections, tested=len(labels)),
         "classification": {

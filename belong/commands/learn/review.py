@@ -116,12 +116,13 @@ def _folder(name: str, column: "pd.Series[str] | None", folder: Path | None) -> 
     if len(folders) != 1:
         folder_count = "none" if not folders else f"{len(folders)}"
         raise InputError(
-            f"{name}: names {folder_count} for the folder; expected one, or {named('images')}"
+            f"{name}: expected one folder in the column folder, or {named('images')}, got "
+            f"{folder_count}"
         )
     top = from_exact(folders[0])
     if top and not Path(top).is_dir():
         raise InputError(
-            f"{name}: its images lie in {printable(top)}, and no such folder is here; expected "
+            f"{name}: its images were in {printable(top)}, which is not a folder here; expected "
             f"{named('images')}"
         )
     return top

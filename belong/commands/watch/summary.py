@@ -26,9 +26,9 @@ def text(
     low, high = analysis.expected
     share = rejected.mean()
     lines = [
-        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({percent(share, 2)}); "
-        f"expected range: {low:.2%} to {high:.2%} (contains 19 of 20 good streams, at a single "
-        "look)",
+        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({percent(share, 3)}); "
+        f"expected range: {percent(low, 3)} to {percent(high, 3)} (for 19 of 20 streams "
+        "without drift, if checked once)",
         _verdict(analysis, paths, rejected, is_outside=not low <= share <= high),
         f"evidence of a drift: at most {_power(analysis.evidence.max())}; alarm at "
         f"{_power(analysis.limit)}, for a class at {_power(analysis.class_limit)}",
@@ -41,7 +41,7 @@ def text(
     for name, row in analysis.classes.head(SHOWN).iterrows():
         drift = analysis.class_drifts.get(str(name))
         lines.append(
-            f"  {name}: {row['images']:,.0f}, {percent(row['rejected'] / row['images'], 2)}, "
+            f"  {name}: {row['images']:,.0f}, {percent(row['rejected'] / row['images'], 3)}, "
             f"{_power(row['evidence'])}{'; drifts ' + _when(drift, paths) if drift else ''}"
         )
     more = len(analysis.classes) - SHOWN
@@ -75,7 +75,7 @@ def _verdict(
     if analysis.drift is not None:
         since = rejected[analysis.drift.begun : analysis.drift.noticed + 1].mean()
         when = _when(analysis.drift, paths)
-        return f"The rate has drifted: {percent(since, 2)} of the images are rejected {when}."
+        return f"The rate has drifted: {percent(since, 3)} of the images are rejected {when}."
     if analysis.law_drift is not None:
         share = f"about {percent(analysis.foreign_share)} of these images"
         return (

@@ -65,9 +65,9 @@ class Compared:
         """The differences in one line."""
         return (
             f"{counted(self.n, 'image')} compared: {self.labels} classes and {self.verdicts} "
-            f"verdicts differ; the scores of a detector differ by at most {self.detectors:.2g} (of "
-            f"the score, or of the spread of held-out scores), combined scores by at most "
-            f"{self.combined:.2g}, {MOST:g} is allowed; {PATTERN}: {self.steps} steps differ"
+            f"verdicts differ; largest relative difference of a detector's score "
+            f"{self.detectors:.2g}, of a combined score {self.combined:.2g} (limit {MOST:g}); "
+            f"{PATTERN}: {self.steps} steps differ"
             + (f"; {counted(self.ties, 'tie')} with held-out images" if self.ties else "")
         )
 

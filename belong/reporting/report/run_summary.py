@@ -30,12 +30,12 @@ def facts(
     promise, classes = numbers["calibration"], numbers["classification"]
     decides = parameters["bundle"]["detector"]
     is_cross = promise.get("method") == "cross" and threshold == "calibrated"
-    rejects = percent(numbers["detectors"][decides]["false_reject"], 2)
+    rejects = percent(numbers["detectors"][decides]["false_reject"], 3)
     if tests_itself:
         rejects = NOT_MEASURED
     if threshold == "calibrated":  # only a calibrated threshold promises a rate
         low, high = expected(decides, promise, numbers["data"]["normal_test"])
-        rejects += f" ({low:.2%} to {high:.2%} expected)"
+        rejects += f" ({percent(low, 3)} to {percent(high, 3)} expected)"
     return {
         "normal images": _data_set(parameters["normal"]),
         "anomalies": _data_set(parameters["anomaly"]),
@@ -56,7 +56,7 @@ def _of_classes(classes: Mapping[str, Any]) -> dict[str, str]:
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
         "calibration error of the probability, ECE": (
             f"{classes['ece']:.4f} at a temperature of {classes['temperature']:.4g}; "
-            f"{classes['ece_raw']:.4f} without"
+            f"{classes['ece_raw']:.4f} without temperature scaling"
         ),
     }
 
