@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from belong.calibration.sample_size import CONDITIONAL, MARGINAL, PER_CLASS
+from belong.models.backbones.backbone import Backbone
 from belong.runtime.storage import load_csv
+from reproduction.few_images import study as study_module
 from reproduction.few_images.page import BELONG, CASE, DECIDES, FDR, page, within
-from reproduction.few_images.study import BATCH, BATCH_FOREIGN, COLUMNS, PAGE, TABLE
+from reproduction.few_images.study import BATCH, BATCH_FOREIGN, COLUMNS, PAGE, TABLE, Photos
 
 REPORT = Path(__file__).parents[2] / "reports" / "photos"
 DRAWS = 100
@@ -103,3 +106,20 @@ def test_the_share_of_false_ones_in_a_batch_is_below_its_bound(study: pd.DataFra
         rates, fdr = draws["rate"].to_numpy(float), draws["alpha"].to_numpy(float)[0]
         error = rates.std(ddof=1) / len(rates) ** 0.5
         assert rates.mean() <= BELONG * fdr + 2 * error, case
+
+
+def test_the_first_seed_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    few = np.zeros((1, 1), np.float32)
+    photos = Photos(few, few, np.zeros(1, np.int64), ("cat",))
+
+    def no_fit(_photos: Photos, _far: Photos, of_each: int, _: Backbone, seed: int) -> object:
+        seeds.append(seed)
+        return [{"seed": seed, "classes": 1, "of_each": of_each}]
+
+    monkeypatch.setattr(study_module, "photos_in", lambda *_: photos)
+    monkeypatch.setattr(study_module, "drawn", no_fit)
+    monkeypatch.setattr(study_module, "page", lambda _: "")
+    words = [str(tmp_path), "five", "two", "far", "--draws", "2", "--first-seed", "100"]
+    assert study_module.main(words) == 0
+    assert seeds == [100] * 3 + [101] * 3
