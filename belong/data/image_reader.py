@@ -505,7 +505,7 @@ def _plainly(error: Exception) -> str:
         return CLOSED
     if "truncated" in text.lower():
         return f"cut off: {text}"
-    if text.lower().startswith("unsupported"):
+    if text.startswith("Unsupported BMP"):  # a whole file; others may be damaged in their headers
         return f"not supported: {text}; save the image as JPEG or PNG"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -584,3 +584,18 @@ def test_the_writer_of_png_in_this_file_writes_what_libpng_reads() -> None:
     for interlaced in (False, True):
         content = png(COLOR, 8, 2, interlaced=interlaced)
         np.testing.assert_array_equal(imagecodecs.png_decode(content), COLOR)
+
+
+def test_a_bmp_of_an_unusual_depth_is_not_called_damaged(tmp_path: Path) -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 2, 0, 16, 0, 0, 4, 0)
+    content = header + bytes(32)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 86, 0, 0, 70) + content)
+    with pytest.raises(UnreadableError, match=r"not supported: Unsupported BMP pixel depth \(2\)"):
+        pixels_of(tmp_path / "a.bmp")
+
+
+def test_a_png_without_its_palette_has_a_reason_in_words(tmp_path: Path) -> None:
+    content = png(GREY[..., None], 8, 3, interlaced=False)
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UnreadableError, match="damaged: the decoder gives no reason"):
+        pixels_of(tmp_path / "a.png")
