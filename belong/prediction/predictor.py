@@ -116,6 +116,11 @@ class Predictor:
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
         self._detectors = dict[str, Detector]()
         for name in manifest.uses:
+            if name not in OF_MODELS:
+                raise IntegrityError(
+                    f"the model's detector is {name[:99]!r}; expected {', '.join(OF_MODELS)}: "
+                    "it was made with a detector that this copy of belong does not have"
+                )
             fitted = bundle.of_detector(name)
             check_axes(OF_MODELS[name], fitted, classes=len(manifest.class_names))
             self._detectors[name] = OF_MODELS[name].from_arrays(fitted)

@@ -284,9 +284,19 @@ def test_arrays_of_other_axes_are_refused_before_they_are_used(name: str) -> Non
             check_axes(kind, {name: np.zeros((3, 101, 4)) for name in arrays}, classes=3)
 
 
-def test_every_detector_states_the_axes_of_its_arrays() -> None:
-    without = {"reconstruction", "msp", "max_logit", "energy", "code_iforest"}  # trees are checked
-    assert {name for name, kind in OF_MODELS.items() if not kind.axes} == without
+@pytest.mark.parametrize("facts", [
+    fact("members", value=["energy", "of_elsewhere"]),
+    lambda values: values.update(detector="of_elsewhere", members=[]),
+])  # fmt: skip
+def test_a_detector_that_this_copy_does_not_have_is_named(
+    facts: Callable[[dict[str, Any]], object], model: Path, tmp_path: Path
+) -> None:
+    files = {"calibration": lambda arrays: arrays.update(of_elsewhere=arrays["energy"])}
+    copy = resigned(model, tmp_path / "model", facts, files)
+    with pytest.raises(IntegrityError) as error:
+        belong.load_model(copy).predict(np.zeros((28, 28), np.uint8))
+    assert "'of_elsewhere'; expected" in str(error.value)
+    assert "a detector that this copy of belong does not have" in str(error.value)
 
 
 def test_the_same_model_with_its_own_facts_is_taken(model: Path, tmp_path: Path) -> None:
