@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from belong.data.file_discovery import Incoming, below
+from belong.prediction.prediction_files import check_outside
 from belong.runtime.argument_names import named
 from belong.runtime.arguments import as_path, check_choice, check_place, refuse
 from belong.runtime.errors import InputError
@@ -80,8 +81,8 @@ def sort_images(
         The number of images in `belongs`, `rejected` and `unreadable`.
 
     Raises:
-        InputError: the predictions are of other images, a folder cannot be written, or `output` has
-            another unfinished sorting.
+        InputError: the predictions are of other images, a folder cannot be written, or `output` is
+            in the folder of the images or has another unfinished sorting.
 
     Example:
         >>> predictions = belong.load_model("model").predict("photos")
@@ -95,6 +96,7 @@ def sort_images(
         refuse("predictions", "the result of Model.predict", predictions)
     folder, out = as_path("images", images), as_path("output", output)
     check_place(out)
+    check_outside(out, str(folder))
     if (counts := finish_sorting(out, folder, how)) is not None:
         return counts
     incoming = below(folder)

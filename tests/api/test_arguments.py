@@ -85,6 +85,13 @@ CASES = [
     ("belong.ScoringOptions(overwrite='no')", "overwrite: expected True or False, got 'no'"),
     ("belong.load_model('model', device=[])", "device: expected one of auto, cpu, cuda, got []"),
     ("belong.watch('photos', device='x')", "device: expected one of auto, cpu, cuda, got 'x'"),
+    *(
+        (
+            f"belong.sort_images('photos', model.predict('photos'), {out!r})",
+            f"{out}: expected an output outside of the folder of the images, photos, which",
+        )
+        for out in ("photos", "photos/new")
+    ),
     # options and settings
     ("belong.check('photos', options={})", "options: expected belong.CheckOptions, got {}"),
     ("belong.check('photos', options={'jobs': 1})", "options: expected belong.CheckOptions, got {"),
