@@ -161,6 +161,12 @@ def detector(name: str) -> Detector:
     return fit(name)
 
 
+def test_the_axes_name_every_array(name: str, detector: Detector) -> None:
+    """By its axes, an array of another shape is refused."""
+    named = {entry.partition(" ")[0] for entry in detector.axes.split(", ")} - {""}
+    assert named == set(detector.arrays()) or name in ("code_iforest", "mlp_head")  # they check
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 150])
 def test_n_images_get_n_finite_float32_scores(detector: Detector, n: int) -> None:
     scores = detector.score(training_views()[0].rows(torch.arange(n)))
