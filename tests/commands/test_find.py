@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +15,7 @@ import belong
 from belong.commands.find import find as finding
 from belong.commands.find import images as reading
 from belong.commands.find.methods import (
+    LOCAL,
     METHODS,
     distance_to_others,
     linear_codes,
@@ -271,20 +271,34 @@ def test_a_surprise_is_minus_the_logarithm_of_a_share() -> None:
     )
 
 
-def test_similar_foreign_images_hide_from_few_neighbors_and_not_from_more() -> None:
+def test_similar_foreign_images_do_not_hide_each_other_but_where_few_neighbors_are_asked_for() -> (
+    None
+):
     rng = np.random.default_rng(0)
     vectors = np.abs(rng.normal(size=(210, 64))).astype(np.float32)
     vectors[:, :32] *= 4
     vectors[200:] = np.abs(rng.normal(size=64)) * np.repeat((1, 4), 32) + rng.normal(
         scale=0.1, size=(10, 64)
     )
-    first_found = {}
-    for k in (5, 20):
-        values = parameters({"detectors.code_iforest.trees": 50, "detectors.code_knn.k": k})
-        methods = measure(vectors, values, last=64, device=torch.device("cpu"), jobs=1).methods
-        first = np.argsort(-methods["knn"])[:10]
-        first_found[k] = int((first >= 200).sum())
-    assert first_found == {5: 0, 20: 10}
+    values = parameters({"detectors.code_iforest.trees": 50})
+    found = {}
+    for k in (5, None):
+        strangeness = measure(vectors, values, last=64, device=torch.device("cpu"), jobs=1, k=k)
+        order = np.argsort(-strangeness.combined)
+        found[k] = int((order[:10] >= 200).sum())
+    assert found == {5: 0, None: 10}
+
+
+@pytest.mark.parametrize(("images", "k"), [(4, 3), (20, 5), (60, 12), (300, 20)])
+def test_a_fifth_of_the_images_between_5_and_20_are_neighbors(images: int, k: int) -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.abs(rng.normal(size=(images, 30))).astype(np.float32)
+    values = parameters({"detectors.code_iforest.trees": 5})
+    default, explicit = (
+        measure(vectors, values, last=30, device=torch.device("cpu"), jobs=1, k=one).methods["knn"]
+        for one in (None, k)
+    )
+    np.testing.assert_array_equal(default, explicit)
 
 
 def test_one_method_that_is_blind_does_not_spoil_the_order() -> None:
@@ -295,5 +309,9 @@ def test_one_method_that_is_blind_does_not_spoil_the_order() -> None:
     values = parameters({"detectors.code_iforest.trees": 50})
     strangeness = measure(vectors, values, last=64, device=torch.device("cpu"), jobs=1)
     assert strangeness.combined.argmax() == 7
+    local = np.mean([surprise(strangeness.methods[name]) for name in LOCAL], axis=0)
+    np.testing.assert_array_equal(strangeness.combined, local)
+    pixels = rng.integers(0, 256, (30, 1, 28, 28), np.uint8)
+    strangeness = measure(pixels, values, last=0, device=torch.device("cpu"), jobs=1)
     middle = np.median([surprise(score) for score in strangeness.methods.values()], axis=0)
-    assert pd.Series(strangeness.combined).equals(pd.Series(middle))
+    np.testing.assert_array_equal(strangeness.combined, middle)

@@ -56,6 +56,7 @@ from belong.runtime.text import counted, on_stderr, printable
 from belong.runtime.unfinished import unfinished, unmark
 
 LEAST = 3  # minimum number of different images: two images are equally far from each other
+NEIGHBOR = "detectors.code_knn.k"  # the setting that replaces the default
 FEW = 50  # with fewer different images the ranking is unreliable
 
 
@@ -301,6 +302,7 @@ def _measure(job: Job, images: Images, unit: np.ndarray) -> Strangeness:
         last=0 if job.backbone is None else job.backbone.card.sizes[-1],
         device=job.device,
         jobs=job.options.jobs,
+        k=job.parameters.detectors.code_knn.k if NEIGHBOR in job.options.settings else None,
     )
 
 

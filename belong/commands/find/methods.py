@@ -12,8 +12,16 @@ from them directly. Their autoencoder is linear; its optimal weights are the pri
 (Baldi and Hornik, Neural Networks and Principal Component Analysis, Neural Networks 1989), here in
 a robust form.
 
-The combined score is the median of the four surprises. A surprise is minus the logarithm of the
-share of images with at least the same score. The median tolerates a method that fails in a folder.
+A surprise is minus the logarithm of the share of images with at least the same score. For pixels,
+the combined score is the median of the four surprises, which tolerates a method that fails in a
+folder. For embeddings, it is the mean surprise of the two methods that compare an image with its
+neighbors. The other two describe the folder as a whole, of which a group of similar foreign images
+is a part: it has principal components and branches of its own (masking: Hadi, Identifying multiple
+outliers in multivariate data, JRSS B 1992).
+
+So that k or fewer similar images do not hide each other, k is a fifth of the images, between 5 and
+20, the range that Breunig et al. recommend (LOF, SIGMOD 2000, section 6.2: from 10 or more, up to
+the largest group of outliers).
 
 docs/commands/find.md has results on photos. There the paper's autoencoder is worse than the linear
 one: of 10 out-of-distribution images it ranks 4.7 among the first 10 by its error on embeddings,
@@ -38,6 +46,8 @@ from belong.models.forward_pass import forward_pass
 from belong.parameters import Parameters
 from belong.runtime.parallel import parallel_map
 
+LEAST_NEIGHBORS, MOST_NEIGHBORS = 5, 20
+LOCAL = ("knn", "active_nodes")  # the methods that compare an image with its neighbors
 IMAGES_OF_A_UNIT = 20  # minimum number of images per unit of the linear autoencoder
 QUERIES = 1024  # images per batch of a neighbor search
 BATCH = 1024  # images per forward pass of the autoencoder
@@ -88,7 +98,7 @@ class Strangeness:
 
     Attributes:
         methods: name, one of `METHODS` -> scores (m,).
-        combined: (m,) median surprise of the methods.
+        combined: (m,) how surprising these scores are together.
     """
 
     methods: dict[str, np.ndarray]
@@ -96,20 +106,28 @@ class Strangeness:
 
 
 def measure(
-    content: np.ndarray, values: Parameters, *, last: int, device: torch.device, jobs: int | None
+    content: np.ndarray,
+    values: Parameters,
+    *,
+    last: int,
+    device: torch.device,
+    jobs: int | None,
+    k: int | None = None,
 ) -> Strangeness:
     """Score how unusual each image is among the others.
 
     Args:
         content: (m, ch, h, w) uint8 pixels, or (m, v) float32 embeddings; m at least 3.
-        values: `autoencoder`, `seed`, `detectors.code_knn.k` and `detectors.code_iforest` are used.
+        values: `autoencoder`, `seed` and `detectors.code_iforest` are used.
         last: number of values of the network's last layer, at the end of each embedding; only
             these are compared.
         device: for the training.
         jobs: threads; all processors if None.
+        k: the neighbor that counts; None: a fifth of the images, between 5 and 20.
     """
-    options = values.detectors
-    if content.ndim == 2:
+    m = len(content)
+    is_embedded = content.ndim == 2
+    if is_embedded:
         features = F.normalize(torch.from_numpy(content[:, -last:]), dim=1)
         codes, errors = linear_codes(features, units=values.autoencoder.units)
     else:
@@ -119,8 +137,9 @@ def measure(
     # After this normalization, the distance of two patterns depends on the share of common active
     # nodes only.
     patterns = F.normalize(active.float(), dim=1)
-    k = min(options.code_knn.k, len(content) - 1)
-    forest = isolation_forest.fit(codes, **options.code_iforest.model_dump(), seed=values.seed)
+    k = min(k or min(max(m // 5, LEAST_NEIGHBORS), MOST_NEIGHBORS), m - 1)
+    iforest = values.detectors.code_iforest.model_dump()
+    forest = isolation_forest.fit(codes, **iforest, seed=values.seed)
     groves = isolation_forest.groves_of(forest)
     methods = {
         "reconstruction": errors,
@@ -129,8 +148,13 @@ def measure(
         "active_nodes": distance_to_others(patterns, k=k, jobs=jobs),
     }
     scores = {name: score.double().numpy() for name, score in methods.items()}
-    surprises = np.stack([surprise(score) for score in scores.values()])
-    return Strangeness(scores, np.median(surprises, axis=0))
+    surprises = {name: surprise(score) for name, score in scores.items()}
+    combined = (
+        np.mean([surprises[name] for name in LOCAL], axis=0)
+        if is_embedded
+        else np.median(list(surprises.values()), axis=0)
+    )
+    return Strangeness(scores, combined)
 
 
 def surprise(scores: np.ndarray) -> np.ndarray:

@@ -18,6 +18,10 @@ from belong.runtime.text import counted
 
 BACKGROUND = (255, 255, 255)  # color behind transparent pixels
 STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/find/page.css")
+OF_PIXELS = "Ranked by the median over the four methods of how rare a score is."
+OF_EMBEDDINGS = (
+    "Ranked by how rare the distance to the nearest images and the pattern of active nodes are."
+)
 
 
 def find_page(
@@ -62,6 +66,7 @@ def find_page(
             | {"top": _cards(tops[name])}
             for name, method in METHODS.items()
         ],
+        order=OF_EMBEDDINGS if images.content.ndim == 2 else OF_PIXELS,
         combined=[
             card | {"copies": _copies(int(sizes[card["unit"]]) - 1)} for card in _cards(combined)
         ],
