@@ -190,12 +190,12 @@ def by_chance_in_words(rejected: int, by_chance: float, *, is_fdr: bool) -> str:
     of_rejected = f"of the {rejected:,} rejected images"
     if is_fdr and rejected <= 1:
         return all_rejected
+    most = about if by_chance < 1 else f"at most {about}"  # as many as if every image belonged
     if is_fdr:
-        most = about if by_chance < 1 else f"at most {about}"
         return f"on average, {most} {of_rejected} {'belongs' if count <= 1 else 'belong'}"
     if by_chance >= rejected or rejected == 1:
         return f"{all_rejected}; if all belonged, {about} would be rejected by chance"
-    return f"{about} {of_rejected} {'is' if count <= 1 else 'are'} expected by chance"
+    return f"{most} {of_rejected} {'is' if count <= 1 else 'are'} expected by chance"
 
 
 def check_outside(out: Path, images: str) -> None:

@@ -281,12 +281,12 @@ def test_similar_foreign_images_do_not_hide_each_other_but_where_few_neighbors_a
         scale=0.1, size=(10, 64)
     )
     values = parameters({"detectors.code_iforest.trees": 50})
-    found = {}
+    found_of = {}
     for k in (5, None):
         strangeness = measure(vectors, values, last=64, device=torch.device("cpu"), jobs=1, k=k)
         order = np.argsort(-strangeness.combined)
-        found[k] = int((order[:10] >= 200).sum())
-    assert found == {5: 0, None: 10}
+        found_of[k] = int((order[:10] >= 200).sum())
+    assert found_of == {5: 0, None: 10}
 
 
 @pytest.mark.parametrize(("images", "k"), [(4, 3), (20, 5), (60, 12), (300, 20)])

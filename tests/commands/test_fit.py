@@ -28,6 +28,7 @@ from belong.data.idx import read
 from belong.data.synthetic_anomalies import DERIVED
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
+from belong.runtime.text import percent
 from tests.imports import ROOT
 from tests.small_manifest import a_manifest
 
@@ -223,7 +224,7 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     assert measured.normal_images == 400  # a fifth of each class
     lines = summary(bundle.manifest, model).splitlines()
     assert lines[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
-    assert f"of 400 test images ({measured.false_reject:.1%}) are rejected, " in lines[2]
+    assert f"of 400 test images ({percent(measured.false_reject)}) are rejected, " in lines[2]
     assert lines[2].endswith(" expected for a promised rate of 5%.")
     assert lines[3].startswith("There are no test anomalies; of 300 synthetic anomalies, ")
     assert lines[-2] == f"See also `belong info {model}`."

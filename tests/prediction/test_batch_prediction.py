@@ -42,7 +42,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import score_files
 from belong.reporting.gallery import gallery, sprite_sheets
 from belong.runtime.storage import load_about, load_arrays
-from belong.runtime.text import in_table
+from belong.runtime.text import in_table, percent
 from belong.runtime.unfinished import NAME as UNFINISHED
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle
@@ -318,8 +318,8 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     low, high = conformal.promised_range(200, 21, alpha=0.025)
     output = capsys.readouterr().out
     assert output.startswith(
-        f"21 images, {rejected} rejected ({rejected / 21:.2%}); "
-        f"expected range: {low:.2%} to {high:.2%} "
+        f"21 images, {rejected} rejected ({percent(rejected / 21, 3)}); "
+        f"expected range: {percent(low, 3)} to {percent(high, 3)} "
     )
     blocks = pd.read_csv(tmp_path / "watch.csv", keep_default_na=False)
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
@@ -756,8 +756,8 @@ def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("rejected", "by_chance", "is_fdr", "sentence"),
     [
-        (54, 3.1, False, "about 3 of the 54 rejected images are expected by chance"),
-        (54, 1.4, False, "about 1 of the 54 rejected images is expected by chance"),
+        (54, 3.1, False, "at most about 3 of the 54 rejected images are expected by chance"),
+        (54, 1.4, False, "at most about 1 of the 54 rejected images is expected by chance"),
         (54, 0.9, False, "fewer than 1 of the 54 rejected images is expected by chance"),
         (2, 3.1, False,
          "2 images are rejected; if all belonged, about 3 would be rejected by chance"),
