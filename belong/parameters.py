@@ -3,9 +3,9 @@
     parameters = Parameters.load(Path("params.yaml"))
     parameters.train.epochs
 
-`belong.runtime.typed_yaml` reports errors in a file. params.yaml explains the keys. This file holds
-the types, the ranges and the known names only, as no stage depends on it: what the values mean is
-decided in the wing that uses them.
+`belong.runtime.typed_yaml` reports errors in a file. params.yaml explains the keys. This module has
+only the types, the ranges and the known names. No stage depends on it, because the package that
+uses a value defines its meaning.
 """
 
 import difflib
@@ -23,8 +23,8 @@ MOST_PIXELS = 178_956_970  # of an image file; Pillow refuses larger ones
 FROM_SCRATCH = ("lenet", "small_cnn")
 # Names of the networks on a backbone.
 FROZEN, FINE_TUNED = "frozen", "fine_tuned"
-# Backbones that belong names; timm has more. The catalog imports torch and this file, so it cannot
-# be imported here; a test compares the two.
+# Backbones with names of their own; timm has more. The catalog imports torch and this module, so it
+# cannot be imported here; a test compares the two.
 NAMED_BACKBONES = (
     "efficientnet_lite0",
     "efficientnet_lite1",
@@ -60,7 +60,7 @@ def _color(value: object) -> object:
 
 
 def _members(value: Any) -> Any:
-    """Check the form only: `belong.detectors.registry.unknown_names` checks the names."""
+    """Check the form only; `belong.detectors.registry.unknown_names` checks the names."""
     if value == "auto":
         return "auto"
     is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)

@@ -49,7 +49,7 @@ def entry(name: str) -> Iterator[str]:
 
 
 def described(thing: object, name: str, *, is_property: bool = False) -> str:
-    """Return a signature, where there is one to be called, and a docstring as markdown."""
+    """Return the signature of a callable, and the docstring, as Markdown."""
     called = inspect.isfunction(thing) and not is_property
     head = f"```python\n{signature(thing, name)}\n```\n\n" if called else ""
     text, *sections = SECTION.split(inspect.getdoc(thing) or "")
@@ -78,7 +78,7 @@ def signature(function: object, name: str) -> str:
 
 
 def described_parameter(parameter: inspect.Parameter) -> str:
-    """Return a parameter as it is written in Python: a default of text keeps its quotes."""
+    """Return a parameter as it is written in Python; a default string keeps its quotes."""
     bare = parameter.replace(annotation=parameter.empty, default=parameter.empty)
     has_default = parameter.default is not parameter.empty
     if parameter.annotation is parameter.empty:

@@ -1,10 +1,10 @@
-"""Write what docs/ and README.md say of the commands, from their parsers.
+"""Write the generated parts of README.md and docs/ on the commands, from their parsers.
 
     python -m reproduction.command_pages .
 
 Writes  root   README.md and docs/commands/index.md: the table of the commands;
                docs/commands/NAME.md: the usage, arguments, options and exit codes of each command.
-               Everything outside the markers is kept; a page that is missing is begun.
+               Everything outside the markers is kept; a missing page is created.
 """
 
 import argparse
@@ -27,11 +27,11 @@ PAGE = """# belong {name}
 <!-- options: generated -->
 <!-- options: end -->
 """
-COLUMNS = "100"  # of the usage
+COLUMNS = "100"  # width of the usage
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:
-    """Return the parser of a command, as on a machine of one processor."""
+    """Return the parser of a command, with the defaults of a machine with one processor."""
     with mock.patch.object(os, "cpu_count", return_value=1):
         top = parser(name)
     (commands,) = (one for one in top._actions if isinstance(one, argparse._SubParsersAction))
@@ -79,7 +79,7 @@ def commands(folder: str) -> str:
 
 
 def pages(root: Path) -> dict[Path, str]:
-    """Return each page with its generated parts of today."""
+    """Return path -> page, with the generated parts of the present parsers."""
     folder = root / "docs" / "commands"
     texts = {
         path: replaced(path.read_text(encoding="utf-8"), "commands", commands(links))

@@ -29,7 +29,7 @@ def rows() -> str:
 
 
 def page(text: str) -> str:
-    """Return the page with the table of today."""
+    """Return the page with the table of the present detectors."""
     return replaced(text, "detectors", rows())
 
 

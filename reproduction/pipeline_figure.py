@@ -1,7 +1,7 @@
 """Draw the graph of the stages as SVG, from what `dvc dag --dot` prints.
 
-DVC draws each dependency, also where another path implies it: the figure leaves these out. The
-layout is grandalf's, which DVC brings along for its own drawings.
+DVC draws every dependency, even if a longer path implies it; the figure leaves the implied ones
+out. The layout comes from grandalf, which is installed with DVC.
 """
 
 import html
@@ -78,7 +78,7 @@ def drawing(dot: str) -> str:
 
 
 def short(name: str) -> str:
-    """Return a stage without the file that it stands in."""
+    """Return a stage's name without its file."""
     return name.rpartition(":")[2]
 
 

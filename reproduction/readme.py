@@ -1,6 +1,6 @@
 """Write the generated parts of README.md and docs/: `make readme`.
 
-It is no stage of dvc.yaml: the pages are written by hand, apart from the parts between the markers
+This is not a stage of dvc.yaml: the pages are written by hand, except the parts between the markers
 `<!-- NAME: generated -->` and `<!-- NAME: end -->`.
 
 Reads   params    params.yaml: lambda and the pair
@@ -214,7 +214,7 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
 
 
 def promised(numbers: dict[str, Any], threshold: str) -> str:
-    """Return what the threshold in force promises, and how many detectors keep it."""
+    """Return what the threshold in force promises, and how many detectors keep the promise."""
     promise, n = numbers["calibration"], numbers["data"]["normal_test"]
     calibrated, training = (
         percent(promise[f"false_reject_{kind}"], 3) for kind in ("calibrated", "training")

@@ -1,8 +1,8 @@
-"""Draw letters, and take the further sets of anomalies that lie in a folder.
+"""Draw letters, and read the further sets of anomalies in a folder.
 
-Reads   images   safetensors: `PART/images` of every part: their form, and what is left out because
-                 a part has it already
-        the sets; their folder is a parameter: further.path
+Reads   images   safetensors: `PART/images` of every part: they define the form, and images that
+                 already have a part are excluded
+        the sets, in the folder of the parameter further.path
 Writes  further  safetensors: `further/NAME/images` (n, ch, h, w) uint8 of each set
 """
 
@@ -19,7 +19,7 @@ TEST = "normal/test/images"
 
 
 def main(params: Path, images: Path, further: Path) -> None:
-    """Draw, read, choose."""
+    """Draw the letters, read the sets, and save them."""
     values = Parameters.load(params)
     parts = load_arrays(images, *(name for name in names_in(images) if name.endswith("/images")))
     sets = further_sets(

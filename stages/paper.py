@@ -4,7 +4,7 @@ Reads   grid       csv: a row for each cell (pair, lambda, seed) with the number
         roc        csv: ROC curves at two lambdas
         features   csv: features in a plane, at two lambdas
         sets       csv: detectors on each set of anomalies, at two lambdas
-        cells      csv: the cells, why the training of some has failed, and what confirmed others
+        cells      csv: the cells, with the reasons of failed trainings, and what confirmed others
         published  csv: the published rows
 Writes  readme     markdown: published rows and ours, a verdict on each claim, caveats
         figures    folder of png: classification (paper A, figure 2), semi_supervised (3),

@@ -5,7 +5,7 @@ Reads   frozen      csv: results of the frozen backbone, by `reproduction.photo_
         fine_tuned  csv: results of the fine-tuned backbone
         published   csv: the published rows
         grid        csv: our grid of the paper's LeNet experiments
-Writes  page        markdown
+Writes  readme      markdown
 """
 
 from pathlib import Path

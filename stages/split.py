@@ -5,7 +5,7 @@ converted the image files.
 
 Reads   rows       csv: one row per packed image: its data set, file, class, label, is_test
         pack       safetensors: for each data set, named by its path, (n, ch, h, w) uint8
-Writes  manifest   csv: one row per image: its part, class, source and hash; duplicates are dropped
+Writes  manifest   csv: one row per image: its part ("dropped" for a duplicate), class, source, hash
         images     safetensors: for each part that has images `PART/images` (n, ch, h, w) uint8
                    and `PART/labels` (n,) int64; about: the class names
 """

@@ -23,7 +23,7 @@ from belong.runtime.storage import load_about, load_arrays, save_csv
 from stages.runner import run
 
 HELD_OUT, TEST, ANOMALY = "normal/calibration", "normal/test", "anomaly/test"
-SHARES = (0.05, 0.1, 0.2)  # of false ones among the images that are reported
+SHARES = (0.05, 0.1, 0.2)  # false discovery rates
 
 
 def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:

@@ -1,15 +1,14 @@
-"""Turn scores into verdicts that keep a promise: split conformal prediction.
+"""Turn scores into verdicts with a bounded false-rejection rate: split conformal prediction.
 
-A normal image is wrongly rejected with a probability of at most alpha, whatever the detector
-and the data, as long as new normal images are exchangeable with those held out of the fit.
-That is the rate on average over draws of the held-out images; `promised_range` says how far the
-rate of one draw may lie from it.
+A normal image is rejected with a probability of at most alpha, for any detector and any data, as
+long as new normal images are exchangeable with the held-out calibration images. This is the average
+rate over draws of the calibration images. `promised_range` returns the range of the rate for a
+single draw.
 
-Where verdicts are given (`belong.calibration.verdict_rule`), an image whose score differs from that
-of a calibration image by rounding only has the same score: otherwise the last bit, which is another
-one on another processor, on a GPU or in an ONNX graph, would decide about each image that the
-calibration set holds itself. `ties` says how far scores may lie apart. Its p-value is larger by
-that at most, so that the guarantee holds.
+In verdicts (`belong.calibration.verdict_rule`), scores that differ only by rounding count as equal.
+Other processors, GPUs and ONNX graphs change the last bit of a score. Without this rule, the last
+bit would decide the verdict of each image that is itself a calibration image. `ties` defines how
+far equal scores may differ. The rule can only increase a p-value, so the guarantee holds.
 
 Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates,
 A Gentle Introduction to Conformal Prediction, 2021, appendix D.
@@ -29,24 +28,27 @@ from belong.calibration.sample_size import (
 )
 from belong.runtime.errors import InputError
 
-# Share of a score, or of the scores' standard deviation where that is larger. Batches, processors
-# and ONNX change the score of a detector by up to 4e-6 of it, and that of `combined` by up to 6e-5:
-# the excess over the start of a tail is a small difference of large scores
-# (`tests/prediction/test_one_verdict.py`).
+# Tolerance of equal scores, as a share of the score, or of the standard deviation of the scores if
+# that is larger. Batches, processors and ONNX change the score of a detector by up to 4e-6 of its
+# value, and that of `combined` by up to 6e-5: the excess over the start of a tail is a small
+# difference of large scores (`tests/prediction/test_one_verdict.py`).
 SAME = 1e-4
-NEGLIGIBLE = 1e-12  # of all cases
+NEGLIGIBLE = 1e-12  # probabilities below this share of the largest one are dropped
 
 
 def ties(calibration: np.ndarray) -> np.ndarray:
-    """Return up to which score an image counts as equal to each calibration image, sorted.
+    """Return, for each calibration score, the largest score that counts as equal, sorted.
 
-    `calibration` (n,) of held-out normal images -> (n,) float64.
+    `calibration` (n,): scores of held-out normal images -> (n,) float64.
     """
     return tie(np.sort(calibration), calibration)
 
 
 def tie(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
-    """Return up to which score an image counts as equal to each of `scores` (m,): (m,) float64."""
+    """Return the largest score that counts as equal to each of `scores` (m,): (m,) float64.
+
+    The tolerance depends on the spread of the `calibration` scores (n,).
+    """
     finite = calibration[np.isfinite(calibration)].astype(np.float64)
     spread = float(finite.std()) if len(finite) else 0.0
     exact = np.asarray(scores, np.float64)
@@ -54,16 +56,16 @@ def tie(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
 
 
 def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return (1 + number of calibration scores >= s) / (n + 1) for every score s.
+    """Return the conformal p-value (1 + #{calibration scores >= s}) / (n + 1) of every score s.
 
-    `calibration` (n,) of held-out normal images, `scores` (m,) -> (m,) float64 in 1 / (n + 1) .. 1;
-    an image belongs if its p-value is above alpha.
+    `calibration` (n,): scores of held-out normal images; `scores` (m,) -> (m,) float64, from
+    1 / (n + 1) to 1. An image belongs if its p-value is above alpha.
     """
     return p_values_of(np.sort(calibration), scores)
 
 
 def p_values_of(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the p-values of `scores` (m,) after n sorted calibration scores, or `ties`: (m,)."""
+    """Return the p-values of `scores` (m,), given n sorted calibration scores, or `ties`: (m,)."""
     n = len(ordered)
     at_least = n - np.searchsorted(ordered, scores, side="left")
     return np.asarray((1 + at_least) / (n + 1))
@@ -72,12 +74,13 @@ def p_values_of(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def threshold(calibration: np.ndarray, *, alpha: float, guarantee: Guarantee = MARGINAL) -> float:
     """Return the score up to which an image belongs: s <= threshold exactly if p(s) > alpha.
 
-    `calibration` (n,) of held-out normal images; `alpha`, the promised share of normal images that
-    are rejected, is between 0 and 1. Of "training-conditional" the p-value has to be above a share
-    that is smaller than alpha.
+    `calibration` (n,): scores of held-out normal images; `alpha`: promised false-rejection rate,
+    between 0 and 1. With "training-conditional", the p-value is compared with a smaller share than
+    alpha.
 
     Raises:
-        InputError: n is too small for this alpha: no image could ever be rejected.
+        InputError: n is too small for this alpha, so that no image could ever be rejected; or a
+            score is NaN.
     """
     n = len(calibration)
     if np.isnan(calibration).any():
@@ -90,7 +93,7 @@ def check_within_reach(n: int, alpha: float, guarantee: Guarantee = MARGINAL) ->
     """Refuse an alpha that n calibration images cannot keep.
 
     Raises:
-        InputError: says how many are needed, and which alpha is the least.
+        InputError: n is too small; the message has the number needed and the minimum alpha.
     """
     if n < (least := least_to_calibrate(alpha, guarantee)):
         how = "" if guarantee == MARGINAL else f" with guarantee {guarantee}"
@@ -109,10 +112,10 @@ def promised_range(
     guarantee: Guarantee = MARGINAL,
     is_cross: bool = False,
 ) -> tuple[float, float]:
-    """Return the range of the false-reject rate on m new images after calibrating on n.
+    """Return the range of the false-rejection rate on m new images after calibration on n images.
 
-    The number of false rejects follows a beta-binomial law when no two scores tie; the range
-    holds it with probability `level`. For `is_cross` see `rejects_range`.
+    The number of false rejects has a beta-binomial distribution if no two scores tie. The range
+    contains the rate with probability `level`. For `is_cross` see `rejects_range`.
     """
     groups = [(n, m, rejectable(n, alpha, guarantee))]
     low, high = rejects_range(groups, level=level, is_cross=is_cross)
@@ -122,14 +125,14 @@ def promised_range(
 def rejects_range(
     groups: Sequence[tuple[int, int, int]], *, level: float = 0.95, is_cross: bool = False
 ) -> tuple[int, int]:
-    """Return the range of the number of false rejects in groups with a calibration of their own.
+    """Return the range of the number of false rejects, summed over groups of images.
 
-    A group is (n, m, r): n calibration images, m new ones, and a threshold that r calibration
-    scores reach; if r is 0, nothing is rejected.
+    A group is (n, m, r): n calibration images, m new images, and a threshold that r calibration
+    scores reach; if r is 0, nothing is rejected. Each group has its own calibration images.
 
-    The training images of a cross-conformal calibration (`is_cross`) are scored by models with
-    fewer images than the one that scores new images. They look a little more anomalous, so the
-    rate tends to lie below alpha, by an unknown amount. Therefore such a range starts at 0; its
+    The training images of a cross-conformal calibration (`is_cross`) are scored by models fitted to
+    fewer images than the model that scores new images. They look slightly more anomalous, so the
+    rate tends to be below alpha, by an unknown amount. Such a range therefore starts at 0. Its
     upper end is that of an exact calibration.
     """
     first, chances = 0, np.ones(1)
@@ -147,7 +150,7 @@ def chances_of(n: int, m: int, rank: int) -> np.ndarray:
 
     The threshold is the score that `rank` of n calibration scores reach, 1..n.
     """
-    # The law of `scipy.stats.betabinom`; SciPy's import takes a twentieth of scoring 10,000 digits.
+    # As `scipy.stats.betabinom`; importing SciPy takes a twentieth of the time for 10,000 digits.
     log_factorial = np.array([math.lgamma(count + 1) for count in range(n + m + 1)])
     k = np.arange(m + 1)
     ways = log_factorial[m] - log_factorial[k] - log_factorial[m - k]

@@ -1,8 +1,8 @@
-"""Whether the promise is kept: calibrate on some of the images that belong, count on the others.
+"""Measure the coverage: calibrate on some normal images, and count the rejects among the others.
 
-Split at random, the two parts are exchangeable, so that the rates follow the law of
-`conformal.promised_range` whatever the detector, but for ties between scores. What differs in a
-real use, if new images are unlike those that calibrated, no split of the old ones can show.
+After a random split, the two parts are exchangeable, so the rates follow the distribution of
+`conformal.promised_range` for any detector, except for ties between scores. A split of the same
+images cannot show the effect of a distribution shift between the calibration and use.
 """
 
 import math
@@ -26,15 +26,15 @@ from belong.calibration.sample_size import (
 from belong.calibration.verdict import decide
 from belong.calibration.verdict_rule import VerdictRule
 
-# Half of the held-out images give its p-values, and only the rest set its threshold, unless the
-# training images calibrate.
+# One half of the held-out images defines the p-values of `combined`, and only the other half sets
+# its threshold, except in a cross-conformal calibration.
 COMBINED, CROSS = "combined", "cross"
 
 
 def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[float, float]:
-    """Return between which rates of false rejects 95% of runs lie, on `n_test` normal images.
+    """Return the range of the false-rejection rate in 95% of runs, on `n_test` normal images.
 
-    `name` is the detector's, `calibration` is that of metrics_all.json.
+    `name` is the name of the detector; `calibration` is the key of metrics_all.json.
     """
     held_out = calibration["n_calibration"]
     is_cross = calibration.get("method") == CROSS
@@ -43,7 +43,7 @@ def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[fl
 
 
 def outside(numbers: Mapping[str, Any]) -> dict[str, float]:
-    """Return the rate of false rejects of each detector that lies outside its own range.
+    """Return detector -> false-rejection rate, for the detectors outside their expected range.
 
     Args:
         numbers: metrics_all.json of a run whose thresholds in force are the calibrated ones.
@@ -79,10 +79,11 @@ def rates(
     rng: np.random.Generator,
     guarantee: Guarantee = MARGINAL,
 ) -> np.ndarray:
-    """Return the share of fresh images that is rejected, split by split: (splits,).
+    """Return the share of rejected fresh images in each split: (splits,).
 
-    Of n images that belong and that nothing was fitted to, `calibration` set the threshold and the
-    others are the fresh ones; `rng` draws the splits, and a share `alpha` is promised.
+    `scores` (n,) are those of normal images that were not used for fitting. In each split, which
+    `rng` draws, `calibration` of them set the threshold, and the others are the fresh images.
+    `alpha` is the promised false-rejection rate.
     """
     achieved = np.empty(splits)
     for split in range(splits):
@@ -101,10 +102,10 @@ def class_rates(
     alpha: float,
     rng: np.random.Generator,
 ) -> Iterator[tuple[int, int, int, float]]:
-    """Yield (class, its calibration images, its fresh ones, the share of these that is rejected).
+    """Yield (class, its calibration images, its fresh images, the share of rejected fresh images).
 
-    As `rates`, with a threshold for each class of `labels` (n,) int; a class with too few images in
-    a split is not in it.
+    As `rates`, with a threshold for each class of `labels` (n,) int. A class with too few
+    calibration images in a split is skipped.
     """
     for _ in range(splits):
         order = rng.permutation(len(scores))
@@ -136,24 +137,24 @@ def resplits(
     seed: int,
     guarantee: Guarantee = MARGINAL,
 ) -> pd.DataFrame:
-    """Split the images of each detector anew, with as many in each part as before.
+    """Split the images of each detector again at random, into parts of the same sizes.
 
-    Of "training-conditional" one image of `SHARE` calibrates: the rate of each calibration set is
-    what counts, and the others measure it closely.
+    With "training-conditional", one image in `SHARE` calibrates. The rate of each calibration set
+    counts, and many fresh images measure it precisely.
 
     Args:
         calibration: detector -> scores of the images that set its threshold.
         test: detector -> scores of the normal test images.
-        splits: of each detector.
-        alpha: promised share of fresh images that are rejected.
-        seed: draws the splits of each detector, together with its name: whatever others there are.
-        guarantee: of alpha, "marginal" or "training-conditional".
+        splits: number of splits per detector.
+        alpha: promised false-rejection rate, between 0 and 1.
+        seed: random seed; the splits of a detector depend on the seed and its name only.
+        guarantee: scope of alpha, "marginal" or "training-conditional".
 
     Returns:
-        COLUMNS: `within`, the number of splits whose rate is in the range that holds it in 95 of
-        100; `above`, of those whose rate is above alpha, and how many of them are to be expected,
-        for the rate is measured on `fresh_images` only; the least, mean and largest rate. `class`
-        is empty.
+        A row for each detector with the columns COLUMNS. `within`: number of splits with a rate in
+        the range expected in 95 of 100 splits. `above`: number of splits with a rate above alpha;
+        `above_expected`: its expected value, as the rate is measured on only `fresh_images` images.
+        `least`, `mean` and `most`: the rates. `class` is empty.
     """
     rows = []
     for name, held_out in calibration.items():
@@ -186,10 +187,11 @@ def class_resplits(
     alpha: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Return a row for each class, as `resplits`, of thresholds of the classes' own.
+    """Return a row for each class, in the form of `resplits`, with a threshold for each class.
 
-    Of the detector `name`: scores and predicted classes (n,) of the calibration images, and of the
-    normal test images. The numbers of images and the range are means over the splits.
+    `calibration` and `test` are the scores and the predicted classes (n,) of the calibration images
+    and of the normal test images, for the detector `name`. The numbers of images and the range are
+    means over the splits.
     """
     scores, labels = (np.concatenate(both) for both in zip(calibration, test, strict=True))
     rates_of: dict[int, list[tuple[float, ...]]] = {}
@@ -225,22 +227,22 @@ def false_discoveries(
     shares: Sequence[float],
     seed: int,
 ) -> pd.DataFrame:
-    """Report images from mixed batches, and count the false ones among them.
+    """Apply the Benjamini-Hochberg procedure to mixed batches, and count the false discoveries.
 
-    A batch has `BATCH` images, or as many as there are; the share `FOREIGN` of them are anomalies.
+    A batch has up to `BATCH` images, of which the share `FOREIGN` are anomalies.
 
     Args:
         calibration: detector -> scores of its calibration images.
         test: detector -> scores of the normal test images.
         anomalies: detector -> scores of test images that do not belong.
-        splits: of the normal images of each detector, a batch each.
-        shares: of false ones that are allowed, see `belong.calibration.false_discovery`.
-        seed: as of `resplits`.
+        splits: number of splits of the normal images per detector; each split has one batch.
+        shares: false discovery rates, see `belong.calibration.false_discovery`.
+        seed: see `resplits`.
 
     Returns:
-        FDR_COLUMNS: `bound`, which the share of false ones among the reported images keeps on
-        average over the splits; `mean` and its `standard_error`; `found`, the mean share of the
-        anomalies that are reported.
+        A row for each detector and rate with the columns FDR_COLUMNS. `bound`: the guaranteed upper
+        bound of the average share of false discoveries; `mean`: the measured average, with its
+        `standard_error`; `found`: the mean share of the anomalies that are reported.
     """
     rows = []
     for name, held_out in calibration.items():

@@ -1,8 +1,9 @@
-"""Control the share of false ones among the images that are reported from a batch.
+"""Control the false discovery rate: the share of normal images among the reported images.
 
-Benjamini and Hochberg, Controlling the false discovery rate, 1995, on conformal p-values: Bates,
-Candes, Lei, Romano and Sesia, Testing for outliers with conformal p-values, 2023, who show that
-these depend on each other only in the direction that the procedure allows.
+The procedure of Benjamini and Hochberg (Controlling the False Discovery Rate, JRSS B 1995) is
+applied to conformal p-values. Bates, Candes, Lei, Romano and Sesia (Testing for Outliers with
+Conformal P-values, Annals of Statistics 2023, https://arxiv.org/abs/2104.08279) show that these
+p-values are positively dependent, as the procedure requires.
 """
 
 import math
@@ -14,11 +15,11 @@ from belong.runtime.errors import InputError
 
 
 def reported_rank(ranks: np.ndarray, *, n: int, fdr: float) -> int:
-    """Return the largest rank that is reported; 0: no image is.
+    """Return the largest rank that is reported; 0 if no image is reported.
 
-    `ranks` (m,) of the whole batch are p-values times n + 1: whole numbers in 1..n + 1, of n
-    calibration images. Of the images whose rank is at most the result, the share `fdr` is false at
-    most, on average over batches and calibration sets.
+    `ranks` (m,) of the whole batch are p-values times n + 1, whole numbers from 1 to n + 1, given n
+    calibration images. Among the images with a rank up to the result, at most the share `fdr`
+    belongs, on average over batches and calibration sets.
     """
     ordered, m = np.sort(ranks), len(ranks)
     is_small = ordered * m <= fdr * (n + 1) * np.arange(1, m + 1) + ROUNDING
@@ -26,18 +27,18 @@ def reported_rank(ranks: np.ndarray, *, n: int, fdr: float) -> int:
 
 
 def least_reported(n: int, m: int, *, fdr: float) -> int:
-    """Return how many of m images are reported together, at least, or none.
+    """Return the minimum number of reported images among m, if any image is reported.
 
-    With n calibration images no p-value is below 1 / (n + 1).
+    With n calibration images, no p-value is below 1 / (n + 1).
     """
     return max(1, math.ceil(m / (fdr * (n + 1)) - ROUNDING))
 
 
 def check_fdr(n: int, fdr: float) -> None:
-    """Refuse a share at which n calibration images never allow to report anything.
+    """Refuse a false discovery rate at which n calibration images can never report an image.
 
     Raises:
-        InputError: says so.
+        InputError: n is too small; the message has the number needed and the minimum rate.
     """
     if fdr * (n + 1) < 1 - ROUNDING:
         raise InputError(

@@ -1,9 +1,9 @@
-"""The number of calibration images: what a threshold needs, and what a number of images allows.
+"""Compute the number of calibration images for an alpha, and the minimum alpha for a number.
 
-Of n calibration scores the r-th largest is the threshold. Fresh images then exceed it with a
-probability F whose law, over draws of the calibration set, is Beta(r, n + 1 - r) (Vovk, Conditional
-validity of inductive conformal predictors, 2012). "marginal" keeps its mean r / (n + 1) at most
-alpha; "training-conditional" keeps F itself at most alpha with a probability of CERTAINTY.
+The threshold is the r-th largest of n calibration scores. The probability F that a fresh image
+exceeds it varies with the calibration set, with the distribution Beta(r, n + 1 - r) (Vovk,
+Conditional validity of inductive conformal predictors, 2012). "marginal" bounds the mean of F,
+r / (n + 1), by alpha. "training-conditional" bounds F itself by alpha, with probability CERTAINTY.
 """
 
 import math
@@ -16,27 +16,28 @@ PER_CLASS: Guarantee = "per-class"
 GUARANTEES = (MARGINAL, CONDITIONAL, PER_CLASS)
 CERTAINTY = 0.95  # of "training-conditional"
 
-CALIBRATIONS = ("auto", "split", "cross")  # that a person may ask `belong fit` for
-LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
+CALIBRATIONS = ("auto", "split", "cross")  # the choices of `belong fit --calibration`
+LEAST_IMAGES = 10  # with fewer, the tail, a tenth of the images, has less than one image
 LEAST_NEW = 10  # images of a new class in a review, to estimate its mean and covariance
 LEAST_FOREIGN = 20  # images marked as not belonging, to train a head on them
-# Of the held-out images of `combined`: those that fit the p-values and choose the members. The
-# others alone set the threshold.
+# The held-out images that define the p-values of `combined` and select its members. Only the other
+# held-out images set its threshold.
 FITTING = slice(0, None, 2)
-MOST = 2.0**53  # images; of the least alpha of all, 1 / alpha is infinite
+MOST = 2.0**53  # maximum number of images: for the smallest float alpha, 1 / alpha is infinite
 ROUNDING = 1e-9  # 0.1 * 10 must count as 1
 
 
 def rejectable(n: int, alpha: float, guarantee: Guarantee = MARGINAL) -> int:
-    """Return how many of n calibration scores may be as large as a rejected one: 0..n.
+    """Return the rank r of the threshold among the n calibration scores, largest first: 0..n.
 
-    Of "per-class", n is the number of images of the class.
+    An image is rejected if fewer than r calibration scores are at least as large as its score; with
+    r = 0, no image is rejected. For "per-class", n is the number of images of the class.
     """
     rank = math.floor(alpha * (n + 1) + ROUNDING)
     if guarantee != CONDITIONAL:
         return rank
-    # F <= alpha exactly if at least r of n coins that fall with alpha do: the law of order
-    # statistics. So r is the largest with P(Binomial(n, alpha) < r) <= 1 - CERTAINTY.
+    # By the distribution of order statistics, P(F > alpha) = P(Binomial(n, alpha) < r). The result
+    # is the largest r for which this is at most 1 - CERTAINTY.
     log_chance, below = n * math.log1p(-alpha), 0.0
     for r in range(rank + 1):
         below += math.exp(log_chance)
@@ -47,19 +48,19 @@ def rejectable(n: int, alpha: float, guarantee: Guarantee = MARGINAL) -> int:
 
 
 def least_to_calibrate(alpha: float, guarantee: Guarantee = MARGINAL) -> int:
-    """Return the least n of which one is `rejectable`: with fewer, nothing could be rejected."""
+    """Return the minimum n for alpha; with fewer images, no image could be rejected."""
     if guarantee == CONDITIONAL:
         return math.ceil(min(math.log(1 - CERTAINTY) / math.log1p(-alpha), MOST) - ROUNDING)
     return math.ceil(min(1 / alpha, MOST) - 1 - ROUNDING)
 
 
 def least_alpha(n: int, guarantee: Guarantee = MARGINAL) -> float:
-    """Return the least alpha that n images can calibrate, rounded up to four digits."""
+    """Return the minimum alpha that n images can calibrate, rounded up to four digits."""
     exact = 1 - (1 - CERTAINTY) ** (1 / n) if guarantee == CONDITIONAL else 1 / (n + 1)
     scale = 10.0 ** (3 - math.floor(math.log10(exact)))
     return math.ceil(exact * scale - ROUNDING) / scale
 
 
 def least_held_out(alpha: float, guarantee: Guarantee = MARGINAL) -> int:
-    """Return how many images calibrate `combined` at least: a half fits it, a half keeps alpha."""
+    """Return the minimum number of calibration images of `combined`, of which half set alpha."""
     return 2 * max(LEAST_IMAGES, least_to_calibrate(alpha, guarantee))

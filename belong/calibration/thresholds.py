@@ -19,14 +19,21 @@ def thresholds(
     in_force: ThresholdKind,
     guarantee: Guarantee = MARGINAL,
 ) -> dict[str, dict[str, float]]:
-    """Return for each detector the scores up to which an image belongs.
+    """Return the thresholds of each detector: the scores up to which an image belongs.
 
-    `held_out` is detector -> scores of the calibration images (n,), `of_training` detector -> the
-    threshold that its paper takes from the training images; a detector without one stays
-    calibrated. For "per-class" these are the thresholds of all classes together.
+    Args:
+        held_out: detector -> (n,), scores of the calibration images.
+        of_training: detector -> the threshold that its paper derives from the training images.
+        alpha: promised false-rejection rate, between 0 and 1.
+        in_force: the kind of threshold that decides; "calibrated" for a detector without a
+            "training" threshold.
+        guarantee: scope of alpha; with "per-class", the result is for all classes together.
 
     Returns:
-        detector -> "calibrated", perhaps "training", and "in_force", the one that decides.
+        detector -> "calibrated", "training" if there is one, and "in_force", the one that decides.
+
+    Raises:
+        InputError: there are too few calibration images for alpha.
     """
     chosen = {}
     for name, scores in held_out.items():

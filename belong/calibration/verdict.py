@@ -1,4 +1,4 @@
-"""The verdict: whether an image belongs."""
+"""Decide whether an image belongs."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -11,31 +11,29 @@ ThresholdKind = Literal["calibrated", "training"]
 
 
 def decide(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
-    """Decide: an image belongs if its score is at most the threshold.
+    """Return whether each image belongs: whether its score is at most the threshold.
 
-    This is the one place where a verdict is decided. Where only p-values are known, minus the
-    p-value is the score, and `p_value_threshold` gives its threshold. A score that is not finite,
-    whichever it is, is never accepted.
+    Every verdict is decided here. If only p-values are known, minus the p-value is the score, and
+    `p_value_threshold` returns its threshold. An image with a non-finite score does not belong.
 
-    `scores` (n,), higher is more anomalous; one threshold, or one for each (n,) -> (n,) bool.
+    `scores` (n,), higher is more anomalous; `threshold`: a number, or (n,) -> (n,) bool.
     """
     return np.asarray(np.isfinite(scores) & (scores <= threshold))
 
 
 def p_value_threshold(n: int, *, alpha: float) -> float:
-    """Return the threshold of minus the p-value: the verdicts of the calibrated threshold.
+    """Return the threshold for minus the p-value that gives the verdicts of the calibrated one.
 
-    It lies half a step above the largest p-value that is rejected: a p-value that was written with
-    six digits has the same verdict.
-
-    With n calibration images p-values are multiples of 1 / (n + 1).
+    With n calibration images, p-values are multiples of 1 / (n + 1). The threshold lies half a step
+    above the largest rejected p-value, so a p-value that was rounded to six digits has the same
+    verdict.
     """
     return -(rejectable(n, alpha) + 0.5) / (n + 1)
 
 
 def kind_in_force(kinds: Collection[str], kind: ThresholdKind) -> ThresholdKind:
-    """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
+    """Return the kind of threshold that decides: `kind` if it is among `kinds`, else "calibrated".
 
-    Every detector has a calibrated one.
+    Every detector has a calibrated threshold.
     """
     return kind if kind in kinds else "calibrated"

@@ -1,9 +1,9 @@
-"""How scores become verdicts: thresholds that keep a guarantee, pooled or of each class.
+"""Turn scores into verdicts, by one threshold for all classes or one per predicted class.
 
-Of "per-class" each predicted class has its own threshold, from the calibration images that were
-predicted as it (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, section
-4.5: Mondrian conformal predictors). The predicted class of an image is known, and so is its group;
-the true one is not. A class with too few calibration images keeps the pooled threshold.
+With "per-class", each predicted class has its own threshold, from the calibration images with this
+predicted class (Mondrian conformal predictors: Vovk, Gammerman and Shafer, Algorithmic Learning in
+a Random World, 2005, section 4.5). Predicted classes are used, as the true class of a new image is
+unknown. For a class with too few calibration images, the pooled threshold decides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ from belong.calibration.sample_size import (
 from belong.calibration.verdict import decide
 from belong.runtime.text import percent_of
 
-# Added to a guarantee that is exact only if scores hardly change without a tenth of the images.
+# Added to the guarantee of a cross-conformal calibration, which is approximate.
 APPROXIMATELY = "approximately, as the training images calibrate this model"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration images of all classes, or of one, and the threshold that they set.
+    """The calibration scores of all classes, or of one class, and their threshold.
 
     Attributes:
-        scores: (n,) of the images.
-        rank: so many of them may be as large as a rejected score.
+        scores: (n,), the scores of the calibration images.
+        rank: the rank of the threshold among the scores, see `rejectable`; 0: nothing is rejected.
         threshold: the score up to which an image belongs.
     """
 
@@ -45,12 +45,12 @@ class Calibration:
 
     @cached_property
     def ties(self) -> np.ndarray:
-        """Up to which score an image counts as equal to each calibration image: (n,) sorted."""
+        """For each calibration score, the largest score that counts as equal: (n,), sorted."""
         return conformal.ties(self.scores)
 
     @cached_property
     def limit(self) -> float:
-        """Up to which score it counts as equal to the threshold."""
+        """The largest score that counts as equal to the threshold."""
         return float(conformal.tie(np.array(self.threshold), self.scores))
 
     @classmethod
@@ -58,7 +58,7 @@ class Calibration:
         """Calibrate on scores (n,).
 
         Raises:
-            InputError: they are too few for alpha.
+            InputError: n is too small for alpha.
         """
         limit = conformal.threshold(scores, alpha=alpha, guarantee=guarantee)
         return cls(scores, rejectable(len(scores), alpha, guarantee), limit)
@@ -71,14 +71,15 @@ class Calibration:
 
 @dataclass(frozen=True)
 class VerdictRule:
-    """What decides.
+    """The rule that decides whether images belong.
 
     Attributes:
-        guarantee: what holds of the rate of false rejects.
-        alpha: that rate.
-        pooled: on all calibration images.
-        of_class: label -> its own calibration; only of "per-class", and of classes with enough.
-        few: label -> its calibration images, of the classes with too few.
+        guarantee: scope of alpha.
+        alpha: promised false-rejection rate, between 0 and 1.
+        pooled: the calibration on all calibration images.
+        of_class: label -> calibration of the class; only with "per-class", and only for classes
+            with enough calibration images.
+        few: label -> number of calibration images, for the classes with too few.
         is_cross: whether the training images calibrate, see `belong.calibration.cross_conformal`.
     """
 
@@ -100,18 +101,19 @@ class VerdictRule:
         guarantee: Guarantee,
         is_cross: bool = False,
     ) -> Self:
-        """Calibrate.
+        """Calibrate the thresholds.
 
         Args:
-            scores: (n,) of the calibration images.
-            predicted: (n,) their predicted classes; only "per-class" needs them.
+            scores: (n,), the scores of the calibration images.
+            predicted: (n,), their predicted classes, 0..c-1; only "per-class" needs them.
             classes: c.
-            alpha: promised share of false rejects.
-            guarantee: of that share.
+            alpha: promised false-rejection rate, between 0 and 1.
+            guarantee: scope of alpha.
             is_cross: whether the scores are out-of-fold scores of the training images.
 
         Raises:
             InputError: n is too small for alpha.
+            ValueError: "per-class" without predicted classes.
         """
         of_class: dict[int, Calibration] = {}
         few: dict[int, int] = {}
@@ -128,7 +130,7 @@ class VerdictRule:
         return cls(guarantee, alpha, pooled, of_class, few, is_cross)
 
     def belongs(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Decide, by scores (n,) and predicted classes (n,) int: (n,) bool."""
+        """Return (n,) bool: whether images with scores (n,) and predicted classes (n,) belong."""
         limits = np.full(len(scores), self.pooled.limit)
         for label, calibration in self.of_class.items():
             limits[labels == label] = calibration.limit
@@ -149,22 +151,22 @@ class VerdictRule:
     def groups(self, counts: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return (calibration images, new images, rank) of each threshold, for `rejects_range`.
 
-        Of each class (c,) there are so many new images.
+        `counts` (c,) are the numbers of new images of each predicted class.
         """
         both = [(calibration, counts[label]) for label, calibration in self.of_class.items()]
         both.append((self.pooled, sum(counts) - sum(m for _, m in both)))
         return [(len(calibration.scores), m, calibration.rank) for calibration, m in both]
 
     def rejects_range(self, counts: Sequence[int]) -> tuple[int, int]:
-        """Return between which numbers of false rejects 95 of 100 cases lie, see `groups`."""
+        """Return the range of the number of false rejects in 95 of 100 cases, see `groups`."""
         return conformal.rejects_range(self.groups(counts), is_cross=self.is_cross)
 
     def by_chance(self, counts: Sequence[int]) -> float:
-        """Return how many images are rejected on average if all belong, see `groups`."""
+        """Return the mean number of rejected images if all images belong, see `groups`."""
         return sum(m * rank / (n + 1) for n, m, rank in self.groups(counts))
 
     def sentence(self, class_names: Sequence[str]) -> str:
-        """Return what is guaranteed, in words."""
+        """Return the guarantee as a sentence."""
         has_thresholds = self.guarantee != PER_CLASS or self.of_class
         guarantee = self.guarantee if has_thresholds else MARGINAL
         text = f"{promise(self.alpha, guarantee)}{self._pooled_classes(class_names)}"
@@ -181,7 +183,7 @@ class VerdictRule:
 
 
 def promise(alpha: float, guarantee: Guarantee) -> str:
-    """Return what a threshold guarantees, in words."""
+    """Return the guarantee of a threshold as a sentence."""
     limit = f"at most {percent_of(alpha)} of the images that belong are rejected"
     if guarantee == PER_CLASS:
         return f"of each predicted class {limit}"

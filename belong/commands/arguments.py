@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and the numbers among them."""
+"""Define the arguments that several commands share, and parse their numbers."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from belong.prediction.scoring_options import ScoringOptions
 from belong.runtime.arguments import is_url
 
-DIGITS = 15
+DIGITS = 15  # maximum digits of a whole number
 DELTA = 0.01  # default of `belong watch --delta`
 MOST_ROWS = 100_000  # rows that `belong evaluate` fits to; a random sample of a larger set
 
@@ -37,7 +37,7 @@ def local_path(text: str) -> Path:
 
 
 def share(text: str) -> float:
-    """Return a number between 0 and 1, both excluded."""
+    """Parse a number between 0 and 1 (exclusive)."""
     try:
         value = float(text)
     except ValueError:
@@ -50,7 +50,7 @@ def share(text: str) -> float:
 
 
 def count(text: str, *, most: int | None = None) -> int:
-    """Return a whole number, at least 1 and at most `most`."""
+    """Parse a whole number from 1 to `most`."""
     number = _number(text)
     if number < 1 or (most is not None and number > most):
         limits = "of at least 1" if most is None else f"from 1 to {most}"
@@ -59,7 +59,7 @@ def count(text: str, *, most: int | None = None) -> int:
 
 
 def whole(text: str) -> int:
-    """Return a whole number, at least 0."""
+    """Parse a whole number of at least 0."""
     number = _number(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")

@@ -104,11 +104,11 @@ def export(
         verify: a folder of images, on which model and graph are compared. A graph that differs is
             not written.
         alpha: false-rejection rate; the model's own if None.
-        guarantee: of that rate, see `Model.predict`; the model's own if None.
+        guarantee: scope of alpha, see `Model.predict`; the model's own if None.
 
     Raises:
         InputError: `path` exists, a folder is missing, the calibration images are too few for
-            `alpha`, or onnx is not installed.
+            `alpha`, a detector or the network has no ONNX form, or onnx is not installed.
         TooManyBadFilesError: no image of `verify` can be read.
         IntegrityError: the model is damaged, or the graph differs from the model.
 
@@ -151,9 +151,8 @@ def export(
             f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
-    form = (
-        loaded_model.predictor.manifest.form
-    )  # a model whose arrays do not fit together is refused
+    # The predictor refuses a model whose arrays do not fit together.
+    form = loaded_model.predictor.manifest.form
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))

@@ -81,8 +81,8 @@ def sort_images(
         The number of images in `belongs`, `rejected` and `unreadable`.
 
     Raises:
-        InputError: the predictions are of other images, a folder cannot be written, or `output` is
-            in the folder of the images or has another unfinished sorting.
+        InputError: the predictions are of other images, a folder is missing or cannot be written,
+            or `output` is in the folder of the images or has another unfinished sorting.
 
     Example:
         >>> predictions = belong.load_model("model").predict("photos")
@@ -273,7 +273,7 @@ def _unused(name: str, folders: str, used_names: set[str]) -> str:
         free = _shortened(name, end)
         if free.casefold() not in used_names:
             return free
-    raise AssertionError("of more numbers than names one is free")
+    raise AssertionError("there are more numbers than used names")
 
 
 def _shortened(name: str, end: str) -> str:
@@ -343,7 +343,7 @@ def _load_list(out: Path) -> list[Placed]:
     """Return the rows of the list; none if there is no list.
 
     Raises:
-        InputError: the file is no list of a sorting.
+        InputError: the file is not a list of sorted images.
     """
     path = out / LIST
     if not path.exists():
@@ -448,7 +448,8 @@ def _remove_empty(folder: Path) -> None:
 def _reporting_progress(out: Path, n: int) -> Iterator[list[Placed]]:
     """Add to errors how many of n files are processed, and how to resume or undo."""
     processed: list[Placed] = []
-    how_far = f"files are done; the same command continues, `belong unsort {printable(out)}` undoes"
+    undo = f"`belong unsort {printable(out)}` to undo"
+    how_far = f"files are done; run the same command to resume, or {undo}"
     try:
         yield processed
     except OSError as error:

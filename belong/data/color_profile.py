@@ -1,4 +1,4 @@
-"""Convert the colors of an image to sRGB by its ICC profile: Display P3, Adobe RGB, grey, CMYK.
+"""Convert the colors of an image to sRGB by its ICC profile: Display P3, Adobe RGB, gray, CMYK.
 
 The rendering intent is relative colorimetric, with black point compensation (ICC.1:2022). An sRGB
 profile of any name changes no pixel, and neither does an unusable profile.
@@ -17,7 +17,7 @@ SAME = 2
 LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # compared values of each channel
 # Mode of the image -> required color space of its profile.
 SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "L": "GRAY", "LA": "GRAY"}
-# A grey image is converted by a table of 256 greys, as Pillow cannot apply an RGB profile to it.
+# A gray image is converted by a table of 256 grays, as Pillow cannot apply an RGB profile to it.
 GREY = ("L", "LA")
 UNUSED = ("1", "F", "LAB", "HSV")  # modes without profile conversion
 
@@ -83,9 +83,9 @@ def _transform(profile: bytes, mode: str) -> Transform | None:
 
 @lru_cache(maxsize=32)
 def _grey_table(profile: bytes) -> list[int] | None:
-    """Return the sRGB grey for each of 256 greys, or None if none changes.
+    """Return the sRGB gray for each of 256 grays, or None if none changes.
 
-    A grey image may have an RGB profile; its greys are then the colors with three equal channels.
+    A gray image may have an RGB profile; its grays are then the colors with three equal channels.
     """
     icc_profile = _open(profile, ("GRAY", "RGB"))
     ramp = np.arange(256, dtype=np.uint8)[None]

@@ -84,7 +84,7 @@ class Decoder:
             content = read(needed_px=max(self.form.height, self.form.width))
         except UnreadableError as error:
             return str(error)
-            # Many cameras write a second picture after a JPEG, which does not count as a frame.
+        # Many cameras write a second picture after a JPEG, which does not count as a frame.
         frames = 1 if content.kind == "MPO" else content.frames
         small, is_photo = b"", max(content.size) > SMALL_PX
         if self.thumbnail_px and is_photo:

@@ -25,7 +25,7 @@ class Incoming:
         top: the folder that contains them; empty for a list of paths.
         files: paths relative to `top`; bytes that are not UTF-8 as surrogates.
         shut: unreadable folders and links that point outside, with the reason.
-        ignored: everything else, with the reason: files that are no image by name and content,
+        ignored: everything else, with the reason: files that are not images by name and content,
             hidden files and folders, circular links.
     """
 

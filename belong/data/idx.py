@@ -29,8 +29,8 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         uint8 array with the shape that the file states.
 
     Raises:
-        InputError: the file is missing, is no IDX file, has another type or number of axes, or is
-            too short or too long.
+        InputError: the file is missing, is not an IDX file, has another type or number of axes, or
+            is too short or too long.
     """
     if path.exists() and not path.is_file():  # reading a pipe may block forever
         raise InputError(f"{path}: cannot be read: is no file")

@@ -60,8 +60,8 @@ def list_images(folder: Path) -> ImageFiles:
 
     Raises:
         InputError: there is no image, a class has no image, images lie beside the class folders,
-            two classes differ only in case, or a class in test is missing in train. The message has
-            a line for each problem.
+            two class names differ only in case or in the encoding of accents, or a class in test is
+            missing in train. The message has a line for each problem.
     """
     ignored: list[tuple[Path, str]] = []
     wrong: list[str] = []

@@ -114,7 +114,7 @@ def head_of(path: Path) -> bytes:
 
 
 def kind_of(head: bytes) -> str:
-    """Return the type of an image file by its first bytes; "" if it is no image."""
+    """Return the type of an image file by its first bytes; "" if it is not an image."""
     for kinds in (OTHERS, READ, DRAWN):
         for kind, starts in kinds.items():
             if head.startswith(starts):

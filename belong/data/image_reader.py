@@ -1,4 +1,4 @@
-"""Decode an image file to complete 8-bit grey or RGB, upright and opaque, or refuse it."""
+"""Decode an image file to complete 8-bit gray or RGB, upright and opaque, or refuse it."""
 
 import struct
 import zlib
@@ -118,8 +118,8 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
         background: color behind transparent pixels.
 
     Raises:
-        UnreadableError: the file is no image, damaged, truncated, too large, or of an unsupported
-            type.
+        UnreadableError: the file is missing, not an image, damaged, truncated, too large, or of an
+            unsupported type.
     """
     with _plain_reasons(max_pixels):
         if not path.is_file():
@@ -161,9 +161,8 @@ def image_size(path: Path) -> tuple[int, int]:
             raise UnreadableError(_no_file(path))
         with path.open("rb") as file:
             if file.read(HEAD).startswith(TIFF_STARTS):
-                from belong.data.tiff_reader import (
-                    page_size,
-                )  # takes 0.2 s, and few folders need it
+                # Imported here: it takes 0.2 s, and few folders need it.
+                from belong.data.tiff_reader import page_size
 
                 return page_size(file)
             with _open(file, path.suffix.lower()) as image:
@@ -193,7 +192,7 @@ def _content(
     file: BinaryIO, *, suffix: str, needed_px: int, max_pixels: int, background: Rgb,
     profile: bytes | None = None,
 ) -> ImageContent:  # fmt: skip
-    """Decode an image that is no TIFF; see `read_file`.
+    """Decode an image that is not a TIFF; see `read_file`.
 
     `profile` is the color profile that was removed from the file, or b"" if it is damaged.
     """
@@ -362,7 +361,7 @@ def _check_rows(image: Image.Image, file: BinaryIO) -> None:
 def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
     """Decode a PNG, and convert its transparent color, if any, to the depth of the pixels.
 
-    Pillow keeps the stored value, but converts pixels to 8 bits (16-bit grey stays 16-bit).
+    Pillow keeps the stored value, but converts pixels to 8 bits (16-bit gray stays 16-bit).
     """
     file.seek(24)
     depth, color_type = file.read(2)
@@ -523,7 +522,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
+    """Scale 16-bit gray, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
     if image.mode == "La":  # premultiplied, which Pillow converts to no mode but LA
         return image.convert("LA")
     if image.mode == "F":
@@ -553,7 +552,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
-    """Scale the grey values (h, w) of a TIFF to 0..65535 with black at 0.
+    """Scale the gray values (h, w) of a TIFF to 0..65535 with black at 0.
 
     Pillow returns stored values, which may have 12 bits, or white at 0 (TIFF 6.0, tags 258 and
     262).
@@ -566,7 +565,7 @@ def _sixteen_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
 
 
 def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
-    """Paste the image on the background; convert all modes except grey to RGB."""
+    """Paste the image on the background; convert all modes except gray to RGB."""
     if image.has_transparency_data:
         opaque = Image.new("RGB", image.size)
         for box in _strips(image):

@@ -1,7 +1,7 @@
 """Decode a JPEG with libjpeg-turbo, and report its warnings, which Pillow ignores.
 
 The pixels are bit-identical to those of Pillow, in 0.7 of its time (1,800 decodings of photos, at
-1/8 to 1/1 of their size). libjpeg fills missing data with grey, and reports a warning.
+1/8 to 1/1 of their size). libjpeg fills missing data with gray, and reports a warning.
 """
 
 import re
@@ -20,7 +20,7 @@ SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Start of libjpeg's warnings about lost or damaged data. Other warnings are about harmless headers.
 DAMAGE = ("Corrupt JPEG data", "Inconsistent progression", "Premature end")
 
-# Of markers (ITU-T T.81, table B.1): a frame that is coded sequentially, by Huffman's tables.
+# Markers (ITU-T T.81, table B.1): sequential frames with Huffman coding, tables, a scan, the end.
 SEQUENTIAL, TABLES, SCAN, END = (0xC0, 0xC1), 0xC4, 0xDA, 0xD9
 ALONE = {0x01, *range(0xD0, 0xD9)}  # no length follows
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
@@ -60,11 +60,11 @@ def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
 
 
 def has_lost_block(content: bytes) -> bool:
-    """Return whether 64 bytes in a row of the picture are 0, and no picture is coded so.
+    """Return whether the picture data have 64 zero bytes in a row that no encoder would write.
 
-    A disk or a memory card that loses a block returns zeros. They may decode without a warning: to
-    blocks whose values are all -1, unless the shortest code of a table is that of the end of a
-    block. Then it is an even area, in which many zeros follow each other.
+    A disk or a memory card that loses a block returns zeros, which may decode without a warning, to
+    blocks whose values are all -1. An encoder can write so many zeros only if the shortest code of
+    every table stands for the end of a block: then they are an area of one color.
     """
     if ZEROS not in content:
         return False

@@ -1,4 +1,4 @@
-"""Define the form of all images of a run: height, width, grey or color; and resize to it."""
+"""Define the form of all images of a run: height, width, gray or color; and resize to it."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from belong.runtime.progress import bar
 
-# auto: grey if all images are grey, which is detected by decoding them.
+# auto: "grey" if all images are gray, which is detected by decoding them.
 Color = Literal["auto", "grey", "rgb"]
 
 
@@ -36,7 +36,7 @@ def formed(image: Image.Image, form: Form) -> np.ndarray:
     """Convert an image of mode L or RGB to a form: (ch, h, w) uint8.
 
     The image is resized with antialiasing to just cover the form, then center-cropped. Color is
-    converted to grey by its luma (ITU-R 601: 0.299 red, 0.587 green, 0.114 blue).
+    converted to gray by its luma (ITU-R 601: 0.299 red, 0.587 green, 0.114 blue).
     """
     size = form.width, form.height
     fitted = image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BICUBIC)

@@ -18,7 +18,7 @@ class CodeNeighbors(Detector):
     """Distance to the k-th neighbor.
 
     Attributes:
-        codes: (n, 50) float32 of the training images.
+        codes: (n, e) float32, the codes of the training images.
         k: () int64.
     """
 

@@ -56,7 +56,8 @@ def whitenings(
     `inverse_root`.
 
     Raises:
-        InputError: all images of a class have equal features, or its covariance is singular.
+        InputError: all images of a class have equal features, or its covariance has no inverse with
+            this ridge.
     """
     if covariance == "tied":
         pooled = torch.cat(list(classes))

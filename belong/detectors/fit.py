@@ -39,8 +39,8 @@ def fit_gaussians(
         tell: is called with the kind of covariance and the reason; None: no message.
 
     Returns:
-        `means` (c, d), `whitening` (c, d, k) and `thresholds` (c,); and a dict with the kind of
-        `covariance` and the reason `why`.
+        `means` (c, d), `whitening` (c, d, k), or (1, d, k) if all classes share it, and
+        `thresholds` (c,); and a dict with the kind of `covariance` and the reason `why`.
     """
     vectors, classes = torch.from_numpy(features), torch.from_numpy(labels)
     fitted = mahalanobis.fit(vectors, classes, class_names, **options.model_dump())

@@ -16,7 +16,7 @@ def as_tensor(name: str, value: object) -> Tensor:
     """Return numbers as a tensor on the CPU that shares memory if possible.
 
     Raises:
-        InputError: the values are no numbers.
+        InputError: the values are not real numbers.
     """
     if isinstance(value, Tensor):
         if value.is_complex():
@@ -40,7 +40,7 @@ def vectors(name: str, value: object, *, axes: int = 2) -> Tensor:
     """Return finite float32 vectors (n, d) on the CPU, or with `axes` 1 a vector (n,).
 
     Raises:
-        InputError: the values have another shape, are empty, are no numbers, or are not finite.
+        InputError: the values have another shape, are empty, or are not finite real numbers.
     """
     tensor = as_tensor(name, value)
     shape = "(n, d)" if axes == 2 else "(n,)"
@@ -69,7 +69,7 @@ def whole_labels(name: str, value: object, n: int) -> Tensor:
     """Return labels (n,) as int64.
 
     Raises:
-        InputError: the labels are no whole numbers of at least 0, or are not n.
+        InputError: the labels are not n whole numbers of at least 0.
     """
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind in "USOT":

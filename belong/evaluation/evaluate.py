@@ -38,9 +38,9 @@ def evaluate(
         scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64,
             `normal/test/confidence` and `normal/test/raw_confidence` (n,) float32.
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
-            candidate of `combined` -> whether it is a member; `missing`, detector -> why it has no
-            scores; `temperature` of the logits; `calibration`, "cross" for a cross-conformal
-            calibration.
+            candidate of `combined` -> its `Member` as a dict; `missing`, detector -> the reason why
+            it has no scores; `temperature` of the logits; `calibration`, "cross" for a
+            cross-conformal calibration.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.

@@ -19,7 +19,7 @@ class Views:
         hidden: (n, e) a middle layer.
         maps: (n, m) an early layer, averaged over (parts of) the image; see the network's
             `layers`.
-        codes: (n, 50) hidden layer of the autoencoder.
+        codes: (n, u) hidden layer of the autoencoder; u is 50 by default.
         reconstruction_error: (n,) mean squared error per pixel.
     """
 

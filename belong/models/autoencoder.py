@@ -1,4 +1,4 @@
-"""Train the autoencoder of paper B, pixels - 50 units - pixels, on normal images only.
+"""Train the autoencoder of paper B, pixels - 50 units - pixels, on normal training images.
 
 The units are sigmoid, as was usual at the time of the paper. The paper states neither loss nor
 training, so mean squared error and Adam with a one-cycle schedule are our choice.

@@ -130,7 +130,7 @@ class Checkpoint:
             return
         arrays, about = state.arrays(), state.about() | {"attempt": self.attempt}
         sealed = about | {"key": self._key, "digest": _digest(arrays, about)}
-        with suppress(OSError):  # the disk may be full; the training can do without checkpoint
+        with suppress(OSError):  # the disk may be full; training continues without a checkpoint
             save_arrays(self._path, arrays, sealed)
         self._at = time.monotonic()
         self._seconds = self._at - start

@@ -33,8 +33,8 @@ class TrainingOptions(TrainSection):
 
     Attributes:
         lambda_: weight of the center loss, >= 0.
-        optimizer: see `optimizer_of`. It is no parameter of params.yaml; the recipe that
-            reports/normalized selects among several uses `sgd`.
+        optimizer: see `optimizer_of`. It is not a parameter of params.yaml; among several recipes,
+            reports/normalized selects one with `sgd`.
     """
 
     lambda_: float

@@ -121,7 +121,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     `where` is the source of the settings, for messages.
 
     Raises:
-        InputError: the deciding detector has no scores.
+        InputError: the deciding detector has no scores, or too few calibration images for alpha.
     """
     detector, calibration = settings.bundle.detector, settings.calibration
     if detector not in fitted.thresholds:

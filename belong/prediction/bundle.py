@@ -7,7 +7,8 @@ backbone      the frozen backbone, if there is one
 autoencoder   the autoencoder, if a detector needs it
 detectors     `DETECTOR/ARRAY` of the detectors in use
 calibration   `DETECTOR` (n,): calibration scores of the deciding detector, for p-values;
-              `member/DETECTOR` (n,): calibration scores of the members of `combined`
+              `predicted` (n,) int64: the predicted classes of these images; older models lack it;
+              `member/DETECTOR` (m,): the scores that define the p-values of a member of `combined`
 training      a sample of the training images: `features` (m, d) float32, `labels` (m,) int64, and
               their pictures, see `belong.prediction.training_thumbnails`
 """
@@ -125,9 +126,8 @@ def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
         return
     most, card = MOST_TOTAL + own_bytes, manifest.backbone
     if card is not None and card.architecture != OWN_MODULE:
-        from belong.prediction.network_outline import (
-            bytes_of,
-        )  # imported here: torch takes seconds
+        # Imported here: torch takes seconds.
+        from belong.prediction.network_outline import bytes_of
 
         try:
             weights = bytes_of(card.architecture)

@@ -2,6 +2,8 @@
 
 import re
 
+from belong.runtime.text import percent
+
 FRAMES = re.compile(r"; the first of \d+ frames$")
 
 
@@ -19,7 +21,8 @@ def reason(
 
     Args:
         belongs: the verdict.
-        p_value: the share of calibration images that are at least as unusual.
+        p_value: the conformal p-value, above 0 to 1: the share of calibration images that are at
+            least as unusual.
         detector: the detector that decided, see `Scores`.
         name: the predicted class.
         nearest: the nearest class.
@@ -27,7 +30,7 @@ def reason(
         frames: number of frames in the file, of which the first was scored.
     """
     note = f"; the first of {frames} frames" if frames > 1 else ""
-    share = f"{_percent(p_value)} of the images that belong are at least as unusual"
+    share = f"{percent(p_value, 3)} of the images that belong are at least as unusual"
     if belongs:
         return f"like {name}; {share}{note}"
     # Imported here: the registry imports torch, which is loaded after scoring anyway.
@@ -41,8 +44,3 @@ def frames_note(sentence: str) -> str:
     """Return the note on frames in a sentence of `reason`; "" if there is none."""
     note = FRAMES.search(sentence)
     return note.group() if note else ""
-
-
-def _percent(share: float) -> str:
-    """Format a share in percent, or as "less than 0.1%"."""
-    return "less than 0.1%" if share < 0.001 else f"{share * 100:.3g}%"

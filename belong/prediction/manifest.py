@@ -129,7 +129,8 @@ class Manifest(_Facts):
         temperature: the divisor of the logits for probabilities; 1 if missing.
         alpha: promised false-rejection rate.
         guarantee: scope of alpha; "marginal" if missing.
-        n_calibration: number of calibration images.
+        n_calibration: number of images that calibrate the threshold; half of the held-out images
+            for `combined`, all training images in a cross-conformal model.
         cross_conformal: the cross-conformal calibration; None if images are held out.
         threshold: the score up to which an image belongs; with "per-class", the threshold of all
             classes, which is used for a class with too few calibration images.

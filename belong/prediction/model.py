@@ -48,7 +48,7 @@ Observer = Callable[[Mapping[str, Picture], Scores], None]
 THREADS = 1
 AT_ONCE = 8  # maximum number of batches in memory
 DEVICES = ("auto", "cpu", "cuda")
-CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+CHANNELS = (1, 3, 4)  # grayscale, RGB, RGBA
 ImagePath: TypeAlias = str | PathLike[str]
 Pixels: TypeAlias = Image.Image | np.ndarray
 Images: TypeAlias = ImagePath | Pixels | Sequence[ImagePath] | Sequence[Pixels]
@@ -65,7 +65,7 @@ class Model:
         folder: the folder of the model, as you named it.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
         backbone: your torch module, if the model was fitted on one.
-        absolute_folder: the folder, whatever the current folder is later.
+        absolute_folder: the absolute path of the folder.
 
     Example:
         >>> model = belong.load_model("model")
@@ -125,7 +125,7 @@ class Model:
 
     @property
     def n_calibration(self) -> int:
-        """The number of held-out images that set the threshold."""
+        """The number of images that calibrate the threshold."""
         return self.info.n_calibration
 
     @property
@@ -160,7 +160,8 @@ class Model:
         """The networks and detectors, built once.
 
         Raises:
-            InputError: there is no GPU.
+            InputError: there is no GPU, or `backbone` is not the module that the model was fitted
+                on.
             IntegrityError: the arrays do not fit together.
         """
         from belong.models.feature_cache import users_cache  # imported here, as above
@@ -222,9 +223,10 @@ class Model:
             are unreadable. An empty list gives no rows.
 
         Raises:
-            InputError: a file or folder is missing, or a folder has no image; an array has another
-                shape or type; an option is out of range; there is no GPU; the calibration images
-                are too few for `alpha` or `fdr`. It is a `ValueError`.
+            InputError: the file or folder is missing, or the folder has no image; an array has
+                another shape or type; an option is out of range, or `fdr` is combined with `alpha`
+                or `guarantee`; there is no GPU; the calibration images are too few for `alpha` or
+                `fdr`; the model needs your `backbone`. It is a `ValueError`.
             IntegrityError: the arrays of the model do not fit together.
 
         Example:
@@ -311,7 +313,8 @@ def load_model(
         The model, after a check of the SHA-256 of every file.
 
     Raises:
-        InputError: the folder is missing or holds no model, or `device` is unknown.
+        InputError: the folder is missing or holds no model, `device` is unknown, or `backbone` is
+            not a torch module.
         IntegrityError: the model is damaged, or its format is unknown to this version.
 
     Example:
@@ -365,7 +368,7 @@ def predict_batch(
 
 
 def threads_for(device: "torch.device", jobs: int) -> int:
-    """Return the number of batches in parallel: one on a GPU, otherwise one per processor."""
+    """Return the number of batches in parallel: one on a GPU, up to `jobs` on a CPU."""
     return min(jobs, os.cpu_count() or 1, AT_ONCE) if device.type == "cpu" else 1
 
 

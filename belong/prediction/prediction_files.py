@@ -80,7 +80,7 @@ def summary_of(
         counts: the counts of `save_tables`.
         manifest: the manifest of the model.
         rule: the rule that decided.
-        fdr: the false discovery rate that was used instead, or None.
+        fdr: the false discovery rate that was used instead of alpha, or None.
 
     Returns:
         `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`, its range
@@ -138,8 +138,9 @@ def guarantee_of(
     `by_chance`, the maximum mean number of false rejects among the `rejected` images; `in_words`,
     this number in words; `calibration_images`; `least_alpha`, the minimum alpha for this number;
     `threshold`, the maximum score of an image that belongs; `p_value`, the maximum p-value of a
-    rejected image, None if none is rejected. "per-class" also has `classes`, the same keys for each
-    class, with `is_pooled` for a class with too few calibration images.
+    rejected image, None if none is rejected. "per-class" also has `classes`: for each class
+    `calibration_images`, `least_alpha`, `threshold`, `p_value`, and `is_pooled`, true for a class
+    with too few calibration images.
     """
     n, names = len(rule.pooled.scores), manifest.class_names
     kind: str = rule.guarantee

@@ -92,8 +92,8 @@ class Predictions:
         p_value: (n,) float64, share of the calibration images that are at least as anomalous, 0..1.
         score: (n,) float32, of the deciding detector; higher is more anomalous.
         nearest_class: (n,) str, the class with the nearest features.
-        distance: (n,) float32, to the nearest class, in units of the limit calibrated on held-out
-            images: among images that belong, the share above 1 is alpha.
+        distance: (n,) float32, to the nearest class, in units of the limit that is calibrated at
+            the model's alpha: on average, at most the share alpha of images that belong exceeds 1.
         detector: (n,) str, the deciding detector.
         reason: (n,) str, one sentence.
         is_readable: (n,) bool, whether the file could be read.

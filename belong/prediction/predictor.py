@@ -82,9 +82,8 @@ class Predictor:
         self.manifest = bundle.manifest
         self._device, self._cache = device, cache
         with _fitting_together():
-            with torch.random.fork_rng(
-                devices=[]
-            ):  # new layers draw random weights, replaced below
+            # New layers draw random weights, which are replaced.
+            with torch.random.fork_rng(devices=[]):
                 self._build(bundle, backbone)
             self._try(bundle)
 
@@ -163,6 +162,7 @@ class Predictor:
 
         Raises:
             InputError: the images have another form.
+            IntegrityError: the parts of the model do not fit together.
             CancelledError: `stopped` was set.
         """
         form = self.manifest.form

@@ -18,13 +18,13 @@ class ScoringOptions:
         overwrite: whether to replace the results of another run; no other file is replaced.
         follow_links: whether to follow links that lead out of the folder.
         alpha: false-rejection rate; the model's own if None.
-        guarantee: scope of that rate, see `belong.calibration.sample_size`; the model's own if
-            None.
+        guarantee: scope of alpha: "marginal", "training-conditional" or "per-class", see
+            `Model.predict`; the model's own if None.
         fdr: instead of both, the false discovery rate among the rejected images.
 
     Raises:
         InputError: a number is not whole or below 1, a flag is not a bool, a share is not between 0
-            and 1, the guarantee is unknown, or `fdr` comes with another.
+            and 1, the guarantee is unknown, or `fdr` is combined with `alpha` or `guarantee`.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)

@@ -90,8 +90,9 @@ def score_files(
             results under the lock of this run; not called without readable files.
 
     Raises:
-        InputError: `output` is among the images or has the results of another run, or the device is
-            missing.
+        InputError: `output` is among the images or has the results of another run; the device is
+            missing; or the calibration images are too few for an option.
+        IntegrityError: the parts of the model do not fit together.
         TooManyBadFilesError: no image can be read; the files are written nevertheless.
         KeyboardInterrupt: interrupted; the message has the progress.
     """
@@ -106,9 +107,7 @@ def score_files(
         say(links)
     states = list(batch_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
-        if not (
-            output / unfinished.NAME
-        ).exists():  # otherwise some batches may be finished already
+        if not (output / unfinished.NAME).exists():  # else some batches may be finished already
             decoding.begin([files for files, _ in states])
         from belong.models.device import use_threads  # imported here: files are decoded meanwhile
 
@@ -264,7 +263,7 @@ def _finish(
 def _pieces(
     batches: list[Batch], incoming: Incoming, output: str, readable: list[str]
 ) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the rows of predictions.csv and unreadable.csv; append readable files to `read`."""
+    """Yield the rows of predictions.csv and unreadable.csv; append the files to `readable`."""
     for batch in batches:
         rows = batch.rows()
         if rows is None:

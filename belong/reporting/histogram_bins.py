@@ -6,7 +6,7 @@ import numpy as np
 
 
 def score_edges(scores: Sequence[np.ndarray], *, bins: int) -> tuple[np.ndarray, bool]:
-    """Return the edges (bins + 1,) of the bins for all `scores`, and if they are logarithmic.
+    """Return the edges (bins + 1,) of the bins for all `scores`, and whether they are logarithmic.
 
     Distances span powers of ten; scores that may be negative do not. The bins span 99.9% of the
     scores, so that a few outliers do not compress the histogram. Outliers are clipped into the

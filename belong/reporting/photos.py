@@ -31,7 +31,7 @@ def photo_uris(
         sources: name -> file, or (ch, h, w) uint8. Unreadable files are left out.
         max_pixels: see `read_image`.
         background: see `read_image`.
-        jobs: threads; None: one per processor.
+        jobs: decoding processes; None: one per processor.
     """
     side_px = side_for(len(sources), budget=BUDGET)
     files = {name: one for name, one in sources.items() if isinstance(one, Path)}

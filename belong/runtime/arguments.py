@@ -23,7 +23,7 @@ def refuse(name: str, expected: str, value: object) -> NoReturn:
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:
-    """Refuse a value that is no whole number, or less than `least`."""
+    """Refuse a value that is not a whole number, or is less than `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         refuse(name, "a whole number", value)
     if int(value) < least:
@@ -31,7 +31,7 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
 
 
 def check_share(name: str, value: object, *, ends: bool = False) -> None:
-    """Refuse a value that is no number between 0 and 1; `ends` allows 0 and 1 themselves."""
+    """Refuse a value that is not a number between 0 and 1; `ends` allows 0 and 1 themselves."""
     number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
     if not (0 <= number <= 1 if ends else 0 < number < 1):
         refuse(
@@ -70,7 +70,7 @@ def options_or_default(value: T | None, kind: type[T]) -> T:
 
 
 def as_path(name: str, value: object) -> Path:
-    """Return a path; refuse a value that is none, or that the system cannot look up."""
+    """Return a path; refuse a value that is not a path, or that the system cannot look up."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
         refuse(name, "a path", value)
@@ -89,7 +89,7 @@ def as_path(name: str, value: object) -> Path:
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is a URL, and no file or folder."""
+    """Return whether a text is a URL and not the name of an existing file or folder."""
     return bool(URL.match(text)) and not os.path.lexists(text)
 
 

@@ -1,4 +1,4 @@
-"""Define the errors that a user can cause; each has a message of one line."""
+"""Define the errors that a user can cause, which a command reports without a traceback."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,9 @@ from pathlib import Path
 class InputError(ValueError):
     """A parameter, a file or a value in a file is wrong.
 
-    The message is one line: what is wrong, where, what was expected and what was found. A command
-    prints the message and ends with this exit code. For a caller in Python it is a `ValueError`.
+    The message says what is wrong, where, what was expected and what was found, in a line for each
+    problem. A command prints the message and ends with the `exit_code` of the class. For a caller
+    in Python it is a `ValueError`.
     """
 
     exit_code = 2

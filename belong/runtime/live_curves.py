@@ -1,7 +1,7 @@
 """Write the curves of a training while it runs, with DVCLive if it is installed.
 
 DVC's extension for VS Code and DVC Studio draw the curves live; `dvc plots show
-FOLDER/plots/metrics` draws the epochs so far. The curves are no output of a stage and change no
+FOLDER/plots/metrics` draws the epochs so far. The curves are not outputs of a stage and change no
 result.
 """
 

@@ -11,10 +11,10 @@ from belong.runtime.text import printable
 def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
     """Return a progress bar with the remaining time.
 
-    The bar is silent if standard error is no terminal or closed, and if `what`, its label, is
+    The bar is silent if standard error is closed or is not a terminal, and if its label `what` is
     empty.
     """
-    # None: silent if standard error is no terminal
+    # None: silent if standard error is not a terminal.
     silent = None if what and sys.stderr is not None else True
     name = what and printable(what)
     return tqdm(

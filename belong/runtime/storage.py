@@ -343,7 +343,7 @@ def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame"
 
     Raises:
         MissingFileError: the file is missing.
-        InputError: the file is no table, or lacks a column.
+        InputError: the file is not a table, or lacks a column.
     """
     import pandas as pd  # imported here: it takes 0.5 s, and most stages read no table
 
@@ -367,7 +367,7 @@ def load_tables(folder: Path) -> "dict[str, pd.DataFrame]":
 
     Raises:
         MissingFileError: the folder is missing.
-        InputError: a file is no table.
+        InputError: a file is not a table.
     """
     if not folder.is_dir():
         raise MissingFileError(folder)

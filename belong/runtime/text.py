@@ -75,7 +75,7 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
 
-SMALLEST_SHARE = 1e-6  # smaller shares are only called smaller
+SMALLEST_SHARE = 1e-6  # smaller shares are formatted as "<0.0001%"
 
 PROJECT = ("belong", "benchmarks", "reproduction", "stages")
 

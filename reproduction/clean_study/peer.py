@@ -1,10 +1,11 @@
 """Run cleanlab on the same probabilities and vectors (extra `bench`).
 
-Labels by confident learning (Northcutt et al., JAIR 2021, https://arxiv.org/abs/1911.00068), as
-`find_label_issues` has it by default. Outliers by the mean cosine distance to the 10 nearest
-neighbors (Kuan and Mueller, https://arxiv.org/abs/2207.03061); `OutOfDistribution` names none, so
-that the limit of cleanlab's Datalab is taken: the third quartile of the distances, and
-1 / 0.37037 - 1 times the distance between the quartiles above it.
+Labels are checked by confident learning (Northcutt et al., JAIR 2021,
+https://arxiv.org/abs/1911.00068), with the defaults of `find_label_issues`. Outliers are scored by
+the mean cosine distance to the 10 nearest neighbors (Kuan and Mueller,
+https://arxiv.org/abs/2207.03061). `OutOfDistribution` has no default threshold, so that of
+cleanlab's Datalab is used: the third quartile of the distances plus (1 / 0.37037 - 1) times the
+interquartile range.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ NEIGHBORS, THRESHOLD = 10, 0.37037
 
 @dataclass(frozen=True)
 class Opinion:
-    """What cleanlab says of n images.
+    """The result of cleanlab for n images.
 
     Attributes:
-        is_named: (n,) bool, for a label or as an outlier.
-        doubt: (n,) of the label; higher is more doubtful.
-        oddness: (n,) higher is more of an outlier.
+        is_named: (n,) bool, whether the image is flagged, as mislabeled or as an outlier.
+        doubt: (n,) score of the label; higher is more doubtful.
+        oddness: (n,) outlier score; higher is more anomalous.
     """
 
     is_named: np.ndarray
@@ -33,11 +34,11 @@ class Opinion:
 
 
 def opinion(probabilities: np.ndarray, labels: np.ndarray, directions: np.ndarray) -> Opinion:
-    """Return what cleanlab says.
+    """Return the result of cleanlab.
 
     Args:
         probabilities: (n, c), out of fold.
-        labels: (n,) int64, as they are given.
+        labels: (n,) int64, the labels of the folder.
         directions: (n, d) vectors of length 1.
 
     Raises:
@@ -56,7 +57,7 @@ def opinion(probabilities: np.ndarray, labels: np.ndarray, directions: np.ndarra
 
 
 def is_outlier(directions: np.ndarray) -> np.ndarray:
-    """Return whether an image is beyond the limit that Datalab sets: (n, d) -> (n,) bool."""
+    """Return whether each image is beyond the threshold of Datalab: (n, d) -> (n,) bool."""
     search = NearestNeighbors(n_neighbors=NEIGHBORS, metric="cosine").fit(directions)
     distances = search.kneighbors()[0].mean(axis=1)
     low, high = np.quantile(distances, (0.25, 0.75))

@@ -1,4 +1,4 @@
-"""Plant errors in a folder of photos, and count those that are found."""
+"""Plant errors in a folder of photos, and count the detected ones."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Spoiled:
-    """What is drawn for a folder.
+    """The photos and the planted errors of a folder.
 
     Attributes:
-        name: of the photos, in the table.
-        foreign: of those planted, in the table.
+        name: name of the photos in the table.
+        foreign: name of the foreign photos in the table.
         classes: the folders of the photos that belong.
-        each: photos of a class.
-        others: the folders of the foreign ones.
-        planted: so many labels are swapped, and so many foreign photos added.
+        each: number of photos of each class.
+        others: the folders of the foreign photos.
+        planted: number of swapped labels, and number of added foreign photos.
     """
 
     name: str
@@ -37,15 +37,15 @@ class Spoiled:
 def plant(spoiled: Spoiled, to: Path, rng: np.random.Generator) -> dict[str, str]:
     """Write the photos as `to`/CLASS/FILE.
 
-    Their names and their order say nothing of what was done to them.
+    The names and the order of the files do not reveal the planted errors.
 
     Args:
-        spoiled: what is drawn.
-        to: the folder, which is made.
-        rng: draws the photos, the labels that are swapped, and those of the foreign photos.
+        spoiled: the photos and the planted errors.
+        to: the folder to create.
+        rng: draws the photos, the swapped labels, and the labels of the foreign photos.
 
     Returns:
-        For the path of each that is wrong, relative to `to`: "swapped" or "foreign".
+        Path relative to `to` -> "swapped" or "foreign", for each planted error.
 
     Raises:
         InputError: a folder has too few photos.
@@ -77,7 +77,7 @@ def plant(spoiled: Spoiled, to: Path, rng: np.random.Generator) -> dict[str, str
 
 
 def counted_of(named: set[str], wrong: Mapping[str, str]) -> Row:
-    """Count the photos that are named, and those of them that were planted."""
+    """Count the flagged photos, and the planted errors among them."""
     by_kind = {
         kind: sum(wrong[name] == kind for name in named if name in wrong)
         for kind in ("swapped", "foreign")

@@ -3,14 +3,15 @@ r"""Compare `belong clean` with cleanlab on photos with planted errors.
     python -m reproduction.clean_study.study reports/photos cifar10=data/raw/cifar10/train \
         clothing=data/photos/clothing
 
-`clothing` is what `reproduction.photo_study.fetch` makes. Each seed draws other photos, swaps the
-labels of some and adds foreign ones. A constant of the rule for foreign images was raised after
-draws 0 to 2 had been seen: 0 is left out, 1 and 2 are not blind, the later ones are. cleanlab, of
-the extra `bench`, has the same probabilities out of fold and the same vectors. It is no stage of
-dvc.yaml: it takes half an hour of one core. Draws that cleaning.csv has already are not made again.
+`clothing` is the folder of `reproduction.photo_study.fetch`. Each seed draws other photos, swaps
+the labels of some photos and adds foreign photos. A constant of the rule for foreign images was
+raised after draws 0 to 2 had been seen: draw 0 is left out, draws 1 and 2 are not blind, the later
+draws are. cleanlab, from the extra `bench`, gets the same out-of-fold probabilities and the same
+vectors. The study is not a stage of dvc.yaml: it takes half an hour on one core. Draws that are
+already in cleaning.csv are not repeated.
 
 Reads   NAME=FOLDER  photos
-Writes  folder       cleaning.csv: a row for each draw and method; cleaning.md, the page made of it
+Writes  folder       cleaning.csv: a row for each draw and method; cleaning.md: the page
 """
 
 import argparse
@@ -52,7 +53,7 @@ OURS, PEER = "belong", "cleanlab"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Plant, judge, count; return the exit code."""
+    """Plant errors, run both methods, and count the detections; return the exit code."""
     options = _parser().parse_args(arguments)
     return exit_code_of(
         lambda: _study(options), say, interrupted="interrupted; the finished draws are written"
@@ -86,7 +87,7 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def spoiled_folders(name: str, path: Path) -> Iterator[Spoiled]:
-    """Yield what is drawn of a source: 1,350 photos, and 40 of both kinds of errors."""
+    """Yield the folders drawn from a source: 1,350 photos, with 40 errors of each kind."""
     if name == "cifar10":
         classes, others = ([path / one for one in names] for names in (CIFAR10, CIFAR10_FOREIGN))
         yield Spoiled(name, "the other five classes", classes, 270, others, PLANTED)
@@ -97,7 +98,7 @@ def spoiled_folders(name: str, path: Path) -> Iterator[Spoiled]:
 
 
 def measured(spoiled: Spoiled, seed: int) -> list[Row]:
-    """Spoil a folder, have it judged, and return a row for each method."""
+    """Plant errors in a folder, judge it, and return a row for each method."""
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "photos")
         wrong = plant(spoiled, folder, np.random.default_rng(seed))
@@ -152,7 +153,7 @@ def _peer(result: FolderJudgment, wrong: dict[str, str], last: int) -> Row:
 def _aurocs(
     result: FolderJudgment, wrong: dict[str, str], doubt: np.ndarray, oddness: np.ndarray
 ) -> Row:
-    """Return how well two scores (n,) of the n images judged tell what was planted."""
+    """Return the AUROCs of two scores (n,) of the n judged images for the planted errors."""
     kinds = np.array([wrong.get(path, "") for path in result.table["path"].iloc[result.rows]])
     return {
         "swapped_auroc": roc_auc(doubt[kinds == ""], doubt[kinds == "swapped"]),

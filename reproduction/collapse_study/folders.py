@@ -14,7 +14,7 @@ from belong.runtime.errors import InputError
 
 Source = DataSet | ImageFiles
 
-FRESH = 100  # images of each class that measure a network, at most
+FRESH = 100  # maximum number of fresh images of each class
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class SmallFolder:
     """A folder to draw.
 
     Attributes:
-        name: in the tables.
-        source: the data set that it is drawn from.
-        classes: how many, the first ones of the data set in a fixed order, or their names.
-        each: images of each class.
+        name: name in the tables.
+        source: the data set from which the folder is drawn.
+        classes: the number of classes, the first of the data set in a fixed order; or their names.
+        each: number of images of each class.
     """
 
     name: str
@@ -59,10 +59,10 @@ def write(
     """Draw training images and fresh images; write them as files, CLASS/FILE.
 
     Args:
-        folder: to draw.
-        sources: data sets, by name.
-        to: for the images of the small folder.
-        fresh: for up to `FRESH` further images of each class.
+        folder: the folder to draw.
+        sources: name -> data set.
+        to: output folder for the images of the small folder.
+        fresh: output folder for up to `FRESH` further images of each class.
         rng: draws the images.
 
     Raises:

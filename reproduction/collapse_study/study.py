@@ -5,12 +5,13 @@ r"""Train from scratch on small folders many times, and count the collapsed netw
 
 Each folder is planned, packed, divided and trained on by the functions that `belong fit` calls,
 with its defaults and --from-scratch. The network is measured on up to 100 fresh images of each
-class that are not in the folder. It is no stage of dvc.yaml: it takes half an hour of one core, and
-nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
-whose source is not given is left out. Trainings that collapse.csv has already are not made again.
+class that are not in the folder. The study is not a stage of dvc.yaml: it takes half an hour on one
+core, and nothing depends on it. `rooms` and `objects` are any photos, in a folder for each class; a
+folder whose source is missing is skipped. Trainings that are already in collapse.csv are not
+repeated.
 
 Reads   NAME=FOLDER  IDX files, or a folder of images for each class
-Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, the page made of it
+Writes  folder       collapse.csv: a row for each folder and seed; collapse.md: the page
 """
 
 import argparse
@@ -54,7 +55,7 @@ Row = dict[str, object]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw, train, count; return the exit code."""
+    """Draw the folders, train, and count the collapsed networks; return the exit code."""
     options = _parser().parse_args(arguments)
     return exit_code_of(
         lambda: _study(options), say, interrupted="interrupted; the finished trainings are written"

@@ -27,12 +27,12 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Images:
-    """What a cell is trained on and measured with.
+    """The images of a cell, for training and measurement.
 
     Attributes:
-        pixels: part -> (n, ch, h, w) uint8, which the autoencoder takes.
-        inputs: part -> what the network takes: the same, or vectors (n, v) of a backbone.
-        labels: (n,) int64 of the training, the calibration and the test images, by part.
+        pixels: part -> (n, ch, h, w) uint8, the inputs of the autoencoder.
+        inputs: part -> the inputs of the network: the pixels, or vectors (n, v) of a backbone.
+        labels: part -> (n,) int64, for the training, calibration and test images.
         class_names: the c classes.
     """
 
@@ -45,8 +45,8 @@ class Images:
         """Return a smaller cell without some classes, whose calibration images are `left_out`.
 
         Args:
-            classes: labels; none of them is in the network that the cell trains.
-            images: of each other class, to train with.
+            classes: labels of the left-out classes, which the network of the cell does not know.
+            images: number of training images of each other class.
         """
         remaining_classes = np.setdiff1d(np.arange(len(self.class_names)), classes)
         train, held_out = self.labels[TRAIN], self.labels[HELD_OUT]
@@ -74,7 +74,7 @@ class Images:
 def scores_of(
     images: Images, values: Parameters, *, seed: int, backbone: Backbone | None = None
 ) -> dict[str, np.ndarray]:
-    """Train, fit, score: return `PART/DETECTOR` (n,) of every part but the training images."""
+    """Train, fit and score; return `PART/DETECTOR` (n,) of all parts except the training images."""
 
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The page: each way on training images, and the one in use on test images."""
+"""Write the page of the study: all ways on training images, and the chosen one on test images."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from belong.runtime.text import counted, table
 from reproduction.combination_study.rules import FROZEN, MEASURED, RULES, TAIL, TAILS, WHOLE, Way
 from reproduction.combination_study.synthetic import KINDS
 
-# What belong.detectors.combination has, in the terms of the study.
+# The rules of belong.detectors.combination, in the terms of the study.
 IN_USE = {
     "whole": Way("earlier + gram_maps", "harmonic", TAIL),
     "frozen": Way("earlier", "stouffer", TAIL),
@@ -19,7 +19,7 @@ IN_USE = {
 EARLIER = {"whole": Way("earlier", "fisher", TAIL), "frozen": Way("earlier", "stouffer", TAIL)}
 SETS = {"whole": WHOLE, "frozen": FROZEN}
 TITLES = {"whole": "The whole network trained", "frozen": "Above a frozen backbone"}
-MODEL = "combined"  # as a model has it above a frozen backbone: without members that are blind
+MODEL = "combined"  # as in a model above a frozen backbone: without members that detect nothing
 BAR, BLURRED = 0.002, 0.998
 SUPERVISED = "mlp_head"
 
@@ -61,7 +61,7 @@ seen, those of seeds 1 to 4 had not. The harmonic rule follows; until then Fishe
 
 
 def page(rows: pd.DataFrame) -> str:
-    """Return the page of the cells' rows, as `study.table_of` has them, with the cells' names."""
+    """Return the page; `rows` are those of `study.table_of` for all cells, with their names."""
     parts = [HEAD.format(kinds=len(KINDS), names=", ".join(KINDS), result=_result(rows))]
     for kind, title in TITLES.items():
         group = rows[rows["kind"] == kind]
@@ -80,7 +80,7 @@ def page(rows: pd.DataFrame) -> str:
 
 
 def _result(rows: pd.DataFrame) -> str:
-    """Return on how many sets of anomalies `combined` is about as good as the best detector."""
+    """Return the number of sets of anomalies on which `combined` is close to the best detector."""
     counts = []
     for kind, title in TITLES.items():
         tested = _tested(rows[rows["kind"] == kind])
@@ -101,7 +101,7 @@ def _result(rows: pd.DataFrame) -> str:
 
 
 def _price(rows: pd.DataFrame) -> str:
-    """Return what the harmonic rule gains and costs on test images, beside Fisher's rule."""
+    """Return the gain and the loss of the harmonic rule on test images, against Fisher's rule."""
     in_use = IN_USE["whole"]
     fisher = replace(in_use, rule="fisher")
     tested = _tested(rows[rows["kind"] == "whole"])
@@ -131,7 +131,7 @@ def _best_single(means: pd.Series) -> str:
 
 
 def _choice(kind: str, rows: pd.DataFrame, left_out: pd.DataFrame) -> str:
-    """Return the tables of the ways on synthetic anomalies and on classes left out."""
+    """Return the tables of all ways on synthetic anomalies and on left-out classes."""
     cells = rows[["pair", "lambda", "seed"]].drop_duplicates()
     left_out = left_out[left_out["anomalies"] == "left_out"]
     means = rows.groupby(["anomalies", "way"])["auroc"].mean()
@@ -184,7 +184,7 @@ def _cells(numbers: Iterable[float]) -> list[str]:
 
 
 def _measured(kind: str, rows: pd.DataFrame) -> str:
-    """Return the table of `combined` beside the best single detector, and where it is worse."""
+    """Return the table of `combined` and the best single detector, and where it is worse."""
     tested = _tested(rows)
     lines, misses, beaten = [], [], []
     differences: dict[str, list[float]] = {}

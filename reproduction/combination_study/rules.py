@@ -1,15 +1,16 @@
-"""The ways to make one score of several that are compared, and the members.
+"""Define the compared ways to combine several scores into one, and the members.
 
-The p-values of all are those of `belong.detectors.combined`, from the same held-out images.
+All rules use the p-values of `belong.detectors.combined`, from the same held-out images.
 
-- `fisher` adds minus log p. Brown's method (1975) corrects the law of that sum for tests that
-  depend on each other, and not its order: with a threshold from held-out images it is the same.
-- `stouffer` adds deviations of a normal law.
-- `minimum` takes the least p (Tippett, The Methods of Statistics, 1931).
+- `fisher` adds minus log p. Brown's method (1975) corrects the distribution of this sum for
+  dependent tests. It does not change the order of the images, so with a threshold from held-out
+  images the verdicts are the same.
+- `stouffer` adds deviations of a normal distribution.
+- `minimum` takes the smallest p (Tippett, The Methods of Statistics, 1931).
 - `harmonic` adds 1 / p (Wilson, The harmonic mean p-value for combining dependent tests, PNAS 2019,
   https://doi.org/10.1073/pnas.1814092116).
-- `weighted` adds minus log p with the weights that give a sum of the least variance: members that
-  say the same share a weight. Those below 0 are 0.
+- `weighted` adds minus log p with the weights that minimize the variance of the sum, so that
+  correlated members share a weight. Negative weights become 0.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +28,8 @@ TAIL = 0.1  # of params.yaml
 TAILS = (0.02, 0.05, TAIL, 0.2)
 
 EARLIER = tuple(name for name in MEMBERS if name != "gram_maps")
-# Name -> members. One detector for each place that an anomaly may show; two on the first maps, or
-# on the autoencoder's image.
+# Name -> members. One detector for each stage of the network; two on the first maps, or on the
+# reconstruction of the autoencoder.
 WHOLE: Mapping[str, tuple[str, ...]] = {
     "earlier": EARLIER,
     "earlier + gram_maps": MEMBERS,
@@ -44,7 +45,7 @@ FROZEN: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Way:
-    """One way to make one score of several."""
+    """A way to combine several scores into one."""
 
     members: str
     rule: Rule
@@ -55,7 +56,7 @@ class Way:
 
 
 def ways(sets: Iterable[str]) -> list[Way]:
-    """Return all rules with all members at one tail, and other tails of two rules."""
+    """Return all rules with all sets of members at one tail, and two rules at other tails."""
     return [
         Way(members, rule, tail)
         for members in sets
@@ -64,7 +65,7 @@ def ways(sets: Iterable[str]) -> list[Way]:
     ]
 
 
-# What test images are scored with, beside `combined` as the model has it.
+# The ways for the test images, in addition to `combined` as in the model.
 MEASURED = [
     Way(members, rule, TAIL) for members in ("earlier", "earlier + gram_maps") for rule in RULES
 ]
@@ -81,9 +82,9 @@ def combine(
 
     Args:
         rule: one of `RULES`.
-        held_out: (m,) of each member.
-        scores: for each part, (n,) of each member.
-        tail: as of `combined`.
+        held_out: for each member, (m,) scores of the held-out images.
+        scores: for each part, for each member, (n,).
+        tail: see `belong.detectors.combined`.
     """
     surprises = [Surprise.fit(scores_of_detector, tail=tail) for scores_of_detector in held_out]
     if rule == "weighted":
@@ -114,6 +115,6 @@ def combine(
 
 
 def _of_least_variance(covariance: np.ndarray) -> np.ndarray:
-    """Return weights (k,), not below 0, of which the largest is 1."""
+    """Return the weights (k,) from 0 to 1 that minimize the variance; the largest is 1."""
     weights = np.maximum(np.linalg.solve(covariance, np.ones(len(covariance))), 0)
     return np.asarray(weights / weights.max())

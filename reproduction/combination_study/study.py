@@ -1,18 +1,18 @@
-r"""Compare ways to make one score of several detectors, and measure the one that is in use.
+r"""Compare ways to combine the scores of several detectors, and measure the chosen one.
 
     python -m reproduction.combination_study data/raw/mnist data/raw/fashion-mnist \
         reports/combined --scores build/combined [--cifar FOLDER]
 
-Each cell trains a network on a pair of data sets with one seed, fits all detectors by the functions
-that the pipeline calls, and scores images of two kinds. Training images alone choose: synthetic
-anomalies made of held-out training images, and classes left out of the training, in three turns.
-The test images, and the anomalies of the pair, measure what was chosen. It is no stage of dvc.yaml:
-it takes half an hour of one core, and nothing depends on it. Cells whose scores are in the folder
-`--scores` are not trained again.
+Each cell trains a network on a pair of data sets with one seed, fits all detectors with the
+functions of the pipeline, and scores two kinds of images. The choice depends on training images
+only: on synthetic anomalies made from held-out training images, and on classes left out of the
+training, in three folds. The test images and the anomalies of the pair measure the chosen way. The
+study is not a stage of dvc.yaml: it takes half an hour on one core, and nothing depends on it.
+Cells whose scores are in the folder `--scores` are not trained again.
 
 Reads   mnist, fashion  IDX files; cifar: CIFAR-10, a folder for each class below train and test
 Writes  folder          combined.csv: the AUROC of each detector and way on each set of each cell;
-                        README.md, the page made of it
+                        README.md: the page
 """
 
 import argparse
@@ -57,7 +57,7 @@ from reproduction.photo_study.study import ABOVE_FROZEN, BACKBONE, Cell, rows_of
 
 PAIRS = ("mnist-fashion-mnist", "digit-0")
 LAMBDAS = (1.0, 0.0)
-FOLDS = 3  # of the classes left out
+FOLDS = 3  # folds of left-out classes
 # Of a class, in a training without some; passes of the classifier and of the autoencoder.
 FOLD_IMAGES, FOLD_EPOCHS, FOLD_CODER_EPOCHS = 3000, 6, 8
 REST = slice(1, None, 2)  # of the held-out images: those that the p-values are not taken from
@@ -68,7 +68,7 @@ Scores = Mapping[str, np.ndarray]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train what is missing, compare, write; return the exit code."""
+    """Train the missing cells, compare the ways, and write the page; return the exit code."""
     options = _parser().parse_args(arguments)
     interrupted = "interrupted; the scores of the cells that were finished are kept"
     return exit_code_of(lambda: _study(options), say, interrupted=interrupted)
@@ -98,9 +98,9 @@ def _study(options: argparse.Namespace) -> int:
 def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
     """Return the AUROC of each detector and each way on each set of anomalies of a cell.
 
-    Of synthetic anomalies only the mean of all kinds and the worst kind, "synthetic" and "worst
-    kind"; of test images only the ways of `MEASURED`. Columns: `anomalies`, `way` (a detector's
-    name, `MODEL` or a `Way`) and `auroc`.
+    For synthetic anomalies, the rows are the mean over all kinds, "synthetic", and the worst kind,
+    "worst kind". For test images, only the ways of `MEASURED` are included. Columns: `anomalies`,
+    `way` (a detector's name, `MODEL` or a `Way`) and `auroc`.
     """
     held_out = {
         name: scores[f"{HELD_OUT}/{name}"] for name in DETECTORS if f"{HELD_OUT}/{name}" in scores
@@ -152,7 +152,7 @@ Names = tuple[str, str, float, int]  # kind, pair, lambda, seed
 
 
 def _cells(options: argparse.Namespace) -> Iterator[tuple[Names, Callable[[], Scores]]]:
-    """Yield the names of each cell, and what computes its scores."""
+    """Yield the names of each cell, and the function that computes its scores."""
     for lambda_ in LAMBDAS:
         for seed in range(options.seeds if lambda_ else options.seeds_without):
             for pair in PAIRS:
@@ -238,7 +238,7 @@ def _fold(options: argparse.Namespace, pair: str, fold: int) -> Scores:
 
 
 def _loaded(cifar: Path, fashion: Path) -> tuple[Photos, np.ndarray]:
-    """Return the photos, and the backbone's vectors (n, v) of them."""
+    """Return the photos, and their backbone vectors (n, v)."""
     photos = load(cifar, fashion, side_px=224)
     return photos, _embedded(photos.images)
 

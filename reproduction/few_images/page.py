@@ -1,4 +1,4 @@
-"""The page of the study: in how many draws each guarantee is kept."""
+"""Write the page of the study: the number of draws in which each guarantee holds."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from belong.calibration.sample_size import CONDITIONAL, MARGINAL, PER_CLASS
 from belong.runtime.text import table
 
 DECIDES = "combined"
-FDR = "fdr"  # of a mixed batch
+FDR = "fdr"  # the guarantee for a mixed batch
 ON_AVERAGE = [
     "photos", "detector", "alpha", "expected range", "draws within", "above", "below exact range",
     "mean rate", "largest",
@@ -20,7 +20,7 @@ WITH_CERTAINTY = [
 ]  # fmt: skip
 REPORTED = ["photos", "FDR", "bound", "mean share of fresh ones", "standard error", "found"]
 CASE = ["classes", "of_each"]
-BELONG = 0.8  # share of a mixed batch
+BELONG = 0.8  # share of images that belong in a mixed batch
 
 
 def page(rows: pd.DataFrame) -> str:
@@ -84,7 +84,7 @@ def page(rows: pd.DataFrame) -> str:
 
 
 def _result(rows: pd.DataFrame) -> str:
-    """Return the rates of the detector that decides, and how often they are above their range."""
+    """Return the rates of the deciding detector, and how often they are above their range."""
     cases = [case for _, case in rows.groupby(CASE, sort=False)]
     is_kept = all(case["rate"].mean() <= case["alpha"].iloc[0] for case in cases)
     rates = ", ".join(
@@ -101,7 +101,7 @@ def _result(rows: pd.DataFrame) -> str:
 
 
 def within(rows: pd.DataFrame) -> int:
-    """Return in how many draws the rate lies in the range."""
+    """Return the number of draws with a rate in the range."""
     return int(rows["rate"].between(rows["low"], rows["high"]).sum())
 
 

@@ -1,18 +1,17 @@
-"""Fit to few photos, many times, and count how many fresh ones are rejected.
+"""Fit models to few photos, many times, and count the rejected fresh photos.
 
     python -m reproduction.few_images.study reports/photos DOGS ANIMALS FAR
 
 Each draw takes 20 photos of each of the first five classes of one folder, 12 of each of the first
-two of another, and 100 of its first class alone; the other photos of these classes are fresh. What
-is planned, fitted, calibrated and combined is what `belong fit` does; only the detectors that
-`combined` is made of take part, and the autoencoder, which none of them needs, is trained for one
-pass. The guarantees are those that `belong score` gives for the model. Draws that few_images.csv
-has already are not made again. It is no stage of dvc.yaml: the photos are not part of the project.
+two of another, and 100 of its first class alone; the other photos of these classes are fresh. The
+plan, the fit, the calibration and the combination are those of `belong fit`, but only the members
+of `combined` are fitted, and the autoencoder, which none of them needs, is trained for one epoch.
+The guarantees are those of `belong score`. Draws that are already in few_images.csv are not
+repeated. The study is not a stage of dvc.yaml: the photos are not part of the project.
 
-Reads   DOGS, ANIMALS  a folder of photos for each class; of the first class of ANIMALS over 100
+Reads   DOGS, ANIMALS  a folder of photos for each class; over 100 in the first class of ANIMALS
         FAR            photos that belong to no class, for the mixed batches
-Writes  folder  few_images.csv: a row for each draw, detector and guarantee; few_images.md, the page
-        made of it
+Writes  folder  few_images.csv: a row for each draw, detector and guarantee; few_images.md: the page
 """
 
 import argparse
@@ -63,8 +62,8 @@ from reproduction.few_images.page import DECIDES, FDR, page
 FRESH, FOREIGN = "normal/test", "foreign/test"
 DRAWS = 100
 TABLE, PAGE = "few_images.csv", "few_images.md"
-CLASS_ALPHA = 0.1  # of "per-class": 9 images of a class calibrate it, 2.5% would need 39
-SHARES = (0.05, 0.1, 0.2)  # of false ones among the reported images
+CLASS_ALPHA = 0.1  # alpha of "per-class": needs 9 calibration images of a class; 2.5% needs 39
+SHARES = (0.05, 0.1, 0.2)  # false discovery rates
 BATCH, BATCH_FOREIGN = 100, 20  # photos of a mixed batch, and how many of them are foreign
 COLUMNS = [
     "classes", "of_each", "seed", "detector", "guarantee", "alpha", "class", "calibration_images",
@@ -75,13 +74,13 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos as the backbone sees them.
+    """Photos in the form of the networks.
 
     Attributes:
-        vectors: (n, v) float32 of the backbone.
-        images: (n, ch, h, w) uint8, as small as the autoencoder takes them.
+        vectors: (n, v) float32, the vectors of the backbone.
+        images: (n, ch, h, w) uint8, reduced to the size for the autoencoder.
         labels: (n,) int64, 0..c-1.
-        class_names: c.
+        class_names: c class names.
     """
 
     vectors: np.ndarray
@@ -97,7 +96,7 @@ class Photos:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw, fit, count; return the exit code."""
+    """Draw photos, fit models, and count the rejects; return the exit code."""
     parser = argparse.ArgumentParser(prog="few_images", description=__doc__)
     parser.add_argument("folder", type=Path, help="of the table and the page")
     parser.add_argument("five", type=Path, help="photos, of which 20 of 5 classes are drawn")
@@ -143,9 +142,10 @@ def photos_in(folder: Path, backbone: Backbone, values: Parameters) -> Photos:
 def drawn(
     photos: Photos, far: Photos, of_each: int, backbone: Backbone, seed: int
 ) -> Iterator[dict[str, object]]:
-    """Fit to some photos, drawn by `seed`, and yield rates among the others.
+    """Fit to some photos, drawn by `seed`, and yield the rates among the other photos.
 
-    A row has: each detector, with the guarantee on average; `combined`, with each other guarantee.
+    There is a row for each detector with the marginal guarantee, and for `combined` with each other
+    guarantee.
     """
     rng, labels = np.random.default_rng([seed, 7]), photos.labels
     classes = range(len(photos.class_names))
@@ -226,9 +226,9 @@ class Judge:
     """The verdicts of one detector.
 
     Attributes:
-        name: of the detector.
+        name: name of the detector.
         scores: `PART/DETECTOR` and `PART/predicted`, as `cross_scores` returns them.
-        class_names: c.
+        class_names: c class names.
     """
 
     name: str
@@ -240,13 +240,13 @@ class Judge:
         return self.scores[f"{part}/{self.name}"], self.scores[f"{part}/predicted"]
 
     def rule(self, alpha: float, guarantee: Guarantee) -> VerdictRule:
-        """Return what decides."""
+        """Return the rule that decides."""
         return VerdictRule.of(
             *self.part(HELD_OUT), classes=len(self.class_names), alpha=alpha, guarantee=guarantee
         )
 
     def rates(self, guarantee: Guarantee, alpha: float) -> Iterator[dict[str, object]]:
-        """Yield the rate of false rejects, and what it should be; of each class, if it has any."""
+        """Yield the false-rejection rate and its expected range; for "per-class", of each class."""
         rule, (fresh, predicted) = self.rule(alpha, guarantee), self.part(FRESH)
         is_rejected = ~rule.belongs(fresh, predicted)
         groups = [("", rule.pooled, np.ones(len(fresh), bool))]
@@ -277,7 +277,7 @@ class Judge:
             }
 
     def discoveries(self, rng: np.random.Generator) -> Iterator[dict[str, object]]:
-        """Yield the share of false ones among the reported of a batch, for each of `SHARES`."""
+        """Yield the share of false discoveries in a mixed batch, for each rate of `SHARES`."""
         parts = [self.part(FRESH), self.part(FOREIGN)]
         sizes = BATCH - BATCH_FOREIGN, BATCH_FOREIGN
         samples = [

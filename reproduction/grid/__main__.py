@@ -2,15 +2,15 @@
 
     python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs 2
 
-It is no stage of dvc.yaml: it runs the pipeline. A cell is not run again if the present code,
-parameters and images gave its experiment, or its rows in the tables, so that after an interruption
-it goes on where it was, in another clone too.
+It is not a stage of dvc.yaml, because it runs the pipeline. A cell is not run again if its
+experiment, or its rows in the tables, came from the present code, parameters and images. So an
+interrupted grid resumes where it stopped, even in another clone.
 
 Reads   grid    yaml: pairs, lambdas, seeds
 Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics_all.json;
-                roc.csv, features.csv, anomaly_sets.csv: of some of the cells, curves, features, and
-                the detectors on each set of anomalies; cells.csv: the SHA-256 of the code,
-                parameters and images of each cell
+                roc.csv, features.csv, anomaly_sets.csv: for some of the cells, the curves, the
+                features, and the detectors on each set of anomalies; cells.csv: the SHA-256 of
+                the code, parameters and images of each cell
 """
 
 import argparse
@@ -44,7 +44,7 @@ BUILD = Path("build", "grid")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what is not finished, gather what is; return the exit code."""
+    """Run the unfinished cells, gather the finished ones, and return the exit code."""
     options = _parser().parse_args(arguments)
     return exit_code_of(
         lambda: _run(options),
@@ -144,7 +144,7 @@ def _confirm(
 
 
 def _check(path: Path, currency: Currency, grid: GridFile, cells: Iterable[Cell]) -> None:
-    """Find the mistakes before any work: in params.yaml, in what the pairs set, in the folder."""
+    """Find mistakes before any work: in params.yaml, the pairs' settings and the folder."""
     Parameters.parse(currency.params, Path(PARAMS))
     folders: dict[str, str] = {}
     for cell in sorted({cell.pair: cell for cell in cells}.values()):

@@ -1,10 +1,10 @@
-"""Run one cell in a clone, outside of the user's files.
+"""Run one cell in a clone, outside the user's files.
 
-Each cell runs in a clone of its own. DVC has `exp run --temp` for that, but it first writes the new
-parameters into the user's params.yaml and takes them out again with `git reset --hard`, all
-experiments of a repository share one stash, and the first to finish may take up what another has
-just put there. A clone costs a tenth of a second, whatever is killed leaves nothing but a folder,
-and all cells run from the same commit, whatever the user does in the meantime.
+Each cell runs in its own clone. DVC offers `exp run --temp` for this, but that first writes the new
+parameters into the user's params.yaml and removes them with `git reset --hard`. Moreover, all
+experiments of a repository share one stash, and the first to finish may pick up what another has
+just put there. A clone takes a tenth of a second, a killed run leaves nothing but a folder, and
+all cells run from the same commit, whatever the user does in the meantime.
 """
 
 import shutil
@@ -41,14 +41,14 @@ class CellError(Exception):
 
 @dataclass(frozen=True)
 class Workshop:
-    """What all cells have in common.
+    """What all cells share.
 
     Attributes:
-        repository: where the experiments are wanted.
+        repository: the one that receives the experiments.
         commit: what they start from.
-        cache: DVC's cache: each cell takes from it what an earlier one has made.
-        place: a folder for the clones, empty but for those at work.
-        logs: a folder for what DVC and the stages print, a file for each cell.
+        cache: DVC's cache, through which a cell reuses the results of earlier ones.
+        place: a folder for the clones, empty except for the running ones.
+        logs: a folder for the output of DVC and the stages, a file for each cell.
         engine: runs the commands.
     """
 
@@ -60,14 +60,14 @@ class Workshop:
     engine: Engine
 
     def log_of(self, cell: Cell) -> Path:
-        """Return where what a cell prints is kept."""
+        """Return the path of a cell's log."""
         return self.logs / f"{cell.name}.log"
 
     def run(self, cell: Cell, pair: Values) -> None:
-        """Make the experiment of a cell; begin again if a machine of the engine is lost.
+        """Run the experiment of a cell; start again if the engine loses the worker.
 
         Raises:
-            CellError: DVC or a stage failed; the log says why.
+            CellError: DVC or a stage failed (the log says why), or too many workers were lost.
         """
         for _ in range(ATTEMPTS):
             with self._clone(cell.name) as folder:

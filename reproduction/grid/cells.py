@@ -1,4 +1,4 @@
-"""Define a cell of the grid: the pipeline with other values of three parameters."""
+"""Define a cell of the grid: the pipeline with a pair of data sets, a lambda and a seed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Cell:
     Attributes:
         pair: the name of a pair of data sets.
         weight: lambda, the weight of the center loss.
-        seed: what draws parts, weights and order.
+        seed: determines the split, the initial weights and the order of the images.
     """
 
     pair: str
@@ -40,11 +40,11 @@ def product(pairs: Iterable[str], weights: Iterable[float], seeds: Iterable[int]
 
 
 def in_running_order(cells: Iterable[Cell]) -> list[Cell]:
-    """Sort cells so that they wait for each other as little as they can.
+    """Sort cells so that workers rarely compute the same thing at the same time.
 
-    What does not depend on lambda is made once for a pair and a seed and then comes from DVC's run
-    cache. So one cell of each goes first, and two workers rarely make the same at the same time;
-    the others follow seed by seed, so that half a grid has all lambdas.
+    Results that do not depend on lambda are computed once for a pair and a seed and then come from
+    DVC's run cache. So one cell of each goes first; the others follow seed by seed, so that an
+    unfinished grid has all lambdas.
     """
     ordered = sorted(cells, key=lambda cell: (cell.seed, cell.pair, cell.weight))
     first = list({(cell.pair, cell.seed): cell for cell in reversed(ordered)}.values())[::-1]
@@ -52,7 +52,7 @@ def in_running_order(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def changed(params: Values, settings: Values) -> dict[str, Any]:
-    """Return parameters with some of them set anew; sections are gone into, lists replaced."""
+    """Return `params` updated with `settings`: sections are merged, lists replaced."""
     result = dict(params)
     for key, value in settings.items():
         old = result.get(key)

@@ -13,10 +13,10 @@ from reproduction.grid.orphans import end_processes_in
 
 @contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """Yield the empty folder `folder`/clones, for nobody else until the block ends.
+    """Yield the empty folder `folder`/clones, locked until the block ends.
 
     Raises:
-        InputError: another driver is at work.
+        InputError: another driver is running.
     """
     clones = folder / "clones"
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def workplace(folder: Path) -> Iterator[Path]:
     except Timeout:
         raise InputError(f"{folder}: another grid is running here; wait for its end") from None
     with held_lock:
-        # A driver that was killed leaves its workers running, at cells that are run again now.
+        # A driver that was killed leaves workers running, on cells that are about to run again.
         end_processes_in(clones)
         shutil.rmtree(clones, ignore_errors=True)
         clones.mkdir()

@@ -34,7 +34,7 @@ def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> dict[Cell, str]:
     The experiments of DVC stay in the repository where they ran; the tables are committed.
 
     Returns:
-        Cell -> the reason why its training failed, which it would do again; "" for a result.
+        Cell -> the reason why its training failed, as it would again; "" if it has a result.
     """
     return {cell: failure for cell, (failure, _) in _gathered(folder, fingerprints).items()}
 
@@ -66,15 +66,15 @@ def gather(
     Args:
         repository: holds the experiments.
         finished: the cells with experiments; the rows of other `gathered` cells stay.
-        curves: the cells whose curves and features are wanted; what the detectors find of each
-            set of anomalies is gathered of every seed at their lambdas.
+        curves: the cells whose curves and features are wanted; the detectors' numbers on each set
+            of anomalies are gathered for every seed at the lambdas of these cells.
         detectors: the detectors whose curves are wanted.
         folder: where the tables go. The same experiments give the same bytes.
         fingerprints: every cell of the grid -> `Currency.fingerprint`.
         failed: the cells whose training has just failed, with the reason.
 
     Returns:
-        A line for each file that a wanted cell has not.
+        A line for each file that a wanted cell lacks.
 
     Raises:
         InputError: no cell is finished; the tables stay as they are.

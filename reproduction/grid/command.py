@@ -10,13 +10,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Command:
-    """What runs one cell.
+    """The command that runs one cell.
 
     Attributes:
-        words: module of this Python, then its arguments.
-        folder: where it runs.
-        environment: variables on top of those that are there.
-        log: the file that gets all it prints.
+        words: a module, run with this Python, and its arguments.
+        folder: the working folder.
+        environment: variables to set besides the inherited ones.
+        log: the file that receives all output.
     """
 
     words: tuple[str, ...]

@@ -1,9 +1,9 @@
-"""Confirm by a sample that the present code gives the results of an earlier one.
+"""Confirm by a sample that the present code gives the same results as earlier code.
 
-A refactoring makes every cell stale, and the grid takes hours. Some cells, drawn at random, are run
-again instead: if all their rows are equal, the other cells are those of the present code, too.
-cells.csv says of each which of the two holds. If the edit changes a share p of the cells, n cells
-miss it with the probability (1 - p)^n.
+A refactoring makes every cell stale, and the grid takes hours. Instead, some cells, drawn at
+random, are run again: if all their rows are equal, the other cells count as results of the present
+code too. cells.csv states for each cell whether it was run or confirmed. If the edit changes a
+share p of the cells, a sample of n cells misses it with probability (1 - p)^n.
 """
 
 import random

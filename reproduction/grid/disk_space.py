@@ -10,15 +10,15 @@ from reproduction.grid.freshness import TARGET, upstream
 
 
 def needed(stages: Mapping[str, Any], lock: Mapping[str, Any], cells: Collection[Cell]) -> int:
-    """Return about how many bytes the cache grows by, if each output is as large as the last one.
+    """Estimate the bytes by which the cache grows, if each output is as large as the last one.
 
-    What depends on lambda is made for every cell, what depends on the seed but not on lambda for
-    every pair and seed, and the rest for every pair.
+    Outputs that depend on lambda are made for every cell, outputs that depend on the seed but not
+    on lambda for every pair and seed, and all others for every pair.
 
     Args:
         stages: those of dvc.yaml.
-        lock: those of dvc.lock; a stage that never ran counts for nothing.
-        cells: what is to be run.
+        lock: those of dvc.lock; a stage that never ran counts as 0 bytes.
+        cells: the cells to be run.
     """
     stages_before = upstream(stages, TARGET)
     of_weight = _behind(stages, "lambda") & stages_before
@@ -31,7 +31,7 @@ def needed(stages: Mapping[str, Any], lock: Mapping[str, Any], cells: Collection
 
 
 def free(cache: Path) -> int:
-    """Return how many bytes are free on the disk of the cache, which may not be there yet."""
+    """Return the free bytes on the disk of the cache, which may not exist yet."""
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     return shutil.disk_usage(there).free
 

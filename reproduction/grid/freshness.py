@@ -27,10 +27,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Currency:
-    """Tells experiments of the present code, parameters and images from those of earlier ones."""
+    """Tells experiments with the present code, parameters and images from earlier ones."""
 
     def __init__(self, repository: Repository, commit: str, pairs: Mapping[str, Values]) -> None:
-        """Compare with the code, parameters and images of `commit`, and what the pairs set."""
+        """Compare with the code, parameters and images of `commit`, and the pairs' settings."""
         self.repository = repository
         self.commit = commit
         self._pairs = pairs
@@ -41,7 +41,7 @@ class Currency:
         self.code = code(repository, files)
 
     def last_run(self) -> dict[str, Any]:
-        """Return what dvc.lock says of each stage; nothing before a first run."""
+        """Return the entry of each stage in dvc.lock; none before the first run."""
         outputs: dict[str, Any] = {}
         if LOCK in self._files:
             outputs = _yaml(self.repository.text(self._files[LOCK]))["stages"]
@@ -67,7 +67,7 @@ class Currency:
         return experiments
 
     def fingerprint(self, cell: Cell) -> str:
-        """Return the SHA-256 of all that makes the results of a cell, in the present commit."""
+        """Return the SHA-256 of all that determines a cell's results, in the present commit."""
         params = changed(self.params, cell.settings(self._pairs[cell.pair]))
         made_from = [self._code_and_images(cell.pair), picked(params, self._keys)]
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
@@ -96,9 +96,9 @@ class Currency:
 
 
 def keys_read(stages: Mapping[str, Any]) -> set[str]:
-    """Return the keys of params.yaml that the stages up to TARGET read, `calibration.alpha`.
+    """Return the keys of params.yaml that the stages up to TARGET read, as `calibration.alpha`.
 
-    A new key that none of them reads makes no result stale, nor does a key of a figure.
+    A new key that none of them reads makes no result stale, nor does a key that only a figure uses.
     """
     names_of_stages = upstream(stages, TARGET)
     read = (key for name in names_of_stages - CHECKS for key in stages[name].get("params", []))
@@ -151,11 +151,11 @@ def fetched(
 
 
 def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
-    """Return what makes the results, but for parameters and images.
+    """Return all that determines the results except parameters and images.
 
-    That is the command of each stage up to TARGET, and the statements of each file of code that it
-    depends on: the files that it lists, and those below the folders. A new comment or docstring
-    changes nothing, nor does a new figure.
+    That is the command of each stage up to TARGET, and the statements of each code file that it
+    depends on: the files that it lists, and those below the folders. A new comment, docstring or
+    figure changes nothing.
     """
     stages = _stages(repository, files)
     return {

@@ -12,10 +12,10 @@ STEP_SECONDS = 0.02
 
 
 def end_processes_in(folder: Path) -> None:
-    """End every process of this machine that works in `folder` or below it.
+    """End every process of this machine whose working folder is `folder` or below it.
 
-    The folder is what a killed driver, its worker and the worker's stage have in common: DVC does
-    not end a stage that it started when it is killed itself.
+    When DVC is killed, the stage that it started keeps running; its working folder is what links it
+    to the killed driver.
     """
     processes = [
         process for process in psutil.process_iter() if _works_in(process, folder.resolve())
@@ -35,10 +35,10 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 
 def _left_after(seconds: float, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Wait until all are over, for so long at most, and return those that are not.
+    """Wait at most `seconds` for the processes to end, and return those that have not.
 
-    Nothing is reaped (as `psutil.wait_procs` does): a process that its parent, here, did not see
-    end has the exit code 0 for it.
+    Unlike `psutil.wait_procs`, this reaps nothing: `subprocess` reports exit code 0 for a child of
+    this process that something else has reaped.
     """
     end = time.monotonic() + seconds
     while (left := [process for process in processes if not _is_over(process)]) and (

@@ -18,8 +18,8 @@ def run_all(
 
     Args:
         cells: what to run.
-        work: makes one cell; it raises CellError, InputError or OSError if it cannot.
-        stop: makes the calls of `work` that are under way end soon.
+        work: runs one cell; raises CellError, InputError or OSError if it fails.
+        stop: makes the running calls of `work` end soon.
         jobs: how many cells run at a time.
     """
     failed: dict[Cell, str] = {}

@@ -14,7 +14,7 @@ EXPERIMENTS = "refs/exps"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A finished experiment: DVC makes the ref when the last stage is done, not before.
+    """A finished experiment: DVC creates the ref only when the last stage is done.
 
     Attributes:
         ref: refs/exps/(the commit it started from, cut after two letters)/(its name).
@@ -40,7 +40,7 @@ class Repository:
         """Run git and return what it prints.
 
         Raises:
-            InputError: git fails; with its last line.
+            InputError: git is not installed, or fails; the message ends with its last line.
         """
         try:
             process = subprocess.run(  # noqa: S603
@@ -80,7 +80,7 @@ class Repository:
     def identity(self) -> dict[str, str]:
         """Return the environment that lets DVC commit an experiment, whoever the user is.
 
-        DVC needs a name; a clone has not the one that only this repository was told.
+        DVC needs a name; a clone lacks a name that is set only in this repository.
         """
         known = {}
         for key, default in (("name", "belong"), ("email", "belong@localhost")):
@@ -91,7 +91,7 @@ class Repository:
         return known
 
     def experiments(self) -> Iterator[Experiment]:
-        """Yield the experiments, the latest first."""
+        """Yield the experiments, newest first."""
         listed = self.git(
             "for-each-ref",
             "--sort=-committerdate",
@@ -103,7 +103,7 @@ class Repository:
             yield Experiment(ref, commit)
 
     def take(self, folder: Path, name: str, started_from: str) -> None:
-        """Bring an experiment that ran in a clone, in `folder`, in here; an older one gives way.
+        """Fetch an experiment from the clone in `folder`; it replaces an older one of that name.
 
         Raises:
             InputError: the clone has no such experiment.

@@ -11,8 +11,8 @@ r"""Cross center loss with L2 normalization, and look for the recipe of the Maha
     python -m reproduction.normalization_study page reports/normalized reports/paper/published.csv \
         reports/normalized/README.md
 
-Each cell trains by the functions of the pipeline. Cells that a table has already are not run again.
-It is no stage of dvc.yaml: it takes an hour and a half of one core, and nothing depends on it.
+Each cell trains with the functions of the pipeline. Cells already in a table are not run again.
+This is not a stage of dvc.yaml: it takes 1.5 hours on one core, and nothing depends on it.
 
 Reads   sources  IDX files of MNIST and FashionMNIST; or CIFAR-10, a folder for each class below
                  `train` and `test`, and FashionMNIST; or the tables, and the paper's rows
@@ -87,7 +87,7 @@ def trials(seeds: Iterable[int]) -> list[digits.Cell]:
 
 
 def small(seeds: Iterable[int], lambdas: Iterable[float]) -> list[digits.Cell]:
-    """Return the cells of both pairs on some of the images: the lambdas of the paper."""
+    """Return the cells of both pairs at the paper's lambdas, trained on some of the images."""
     return [
         digits.Cell(f"small-{pair}", digits.small(Recipe(DEFAULT.name, one)), seed)
         for seed in seeds
@@ -97,7 +97,7 @@ def small(seeds: Iterable[int], lambdas: Iterable[float]) -> list[digits.Cell]:
 
 
 def full(seeds: Iterable[int], lambdas: Iterable[float]) -> list[digits.Cell]:
-    """Return the cells of both pairs on all images: the recipes, and the lambdas of the paper."""
+    """Return the cells of both pairs, trained on all images: recipes and the paper's lambdas."""
     recipes = [*CONFIRMED, *(Recipe(DEFAULT.name, one) for one in lambdas)]
     return [
         digits.Cell(pair, recipe, seed) for seed in seeds for recipe in recipes for pair in FULL

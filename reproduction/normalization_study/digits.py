@@ -22,7 +22,7 @@ from belong.models.train_classifier import train_classifier
 from reproduction.normalization_study.measures import CPU, DETECTORS, aurocs
 from reproduction.normalization_study.recipes import Recipe
 
-IMAGES, EPOCHS = 20_000, 8  # that a small training takes, and passes over them
+IMAGES, EPOCHS = 20_000, 8  # of a small training
 OTHERS = 3000  # images of each further set of a trial
 TRIAL = "trial"
 
@@ -37,7 +37,7 @@ class Pair:
         classes: its classes.
         sets: name in the table -> part of the split that is measured.
         held_out: the part of the normal images that is measured.
-        images: so many train, drawn; all of them if None.
+        images: the number of training images, drawn at random; None for all of them.
     """
 
     normal: str
@@ -76,7 +76,7 @@ class Cell:
 
     @property
     def key(self) -> tuple[str, str, float, int]:
-        """What tells it from the others in the table: pair, recipe, lambda and seed."""
+        """The key of its row in the table: pair, recipe, lambda and seed."""
         return self.pair, self.recipe.name, self.recipe.lambda_, self.seed
 
 
@@ -169,5 +169,5 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def small(recipe: Recipe) -> Recipe:
-    """Return a recipe with the passes of a small training, unless it names its own."""
+    """Return a recipe with the epochs of a small training, unless it sets its own."""
     return replace(recipe, train={"epochs": EPOCHS} | dict(recipe.train))

@@ -1,4 +1,4 @@
-"""What center loss and L2 normalization do to an AUROC, as differences paired by seed."""
+"""Compute the effects of center loss and L2 normalization on AUROC, paired by seed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Effect:
-    """What center loss does to one detector on one task.
+    """The effect of center loss on the AUROC of one detector on one task.
 
     Attributes:
-        task, detector: of which.
+        task, detector: whose effect this is.
         features: `RAW` or `NORMALIZED`.
-        changes: lambda above 0 -> AUROC there less AUROC at lambda 0.
+        changes: lambda above 0 -> AUROC there minus AUROC at lambda 0.
     """
 
     task: Task
@@ -72,7 +72,7 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """What the intervals say together."""
+        """The verdict of all intervals together."""
         if self.raised and self.lowered:
             return BOTH
         return RAISES if self.raised else LOWERS if self.lowered else OPEN
@@ -121,7 +121,7 @@ def effects(cells: pd.DataFrame) -> Iterator[Effect]:
 
 
 def run_tasks(cells: pd.DataFrame) -> list[Task]:
-    """Return the tasks of which two seeds or more have lambda 0 and another."""
+    """Return the tasks whose pairs each have two or more seeds with lambda 0 and another lambda."""
     run = cells.groupby(["pair", "seed"])["lambda"].agg(
         lambda of_seed: 0 in set(of_seed) and len(set(of_seed)) > 1
     )
@@ -130,13 +130,13 @@ def run_tasks(cells: pd.DataFrame) -> list[Task]:
 
 
 def normalization(cells: pd.DataFrame, task: Task, detector: str, lambda_: float) -> Comparison:
-    """Return AUROC on normalized features less AUROC on raw ones."""
+    """Return AUROC on normalized features minus AUROC on raw ones."""
     normalized, raw = (values(cells, task, detector, kind, lambda_) for kind in (NORMALIZED, RAW))
     return Comparison.between("normalized less raw", normalized, raw)
 
 
 def interaction(cells: pd.DataFrame, task: Task, detector: str, lambda_: float) -> Comparison:
-    """Return the change by center loss on normalized features less that on raw ones."""
+    """Return the change by center loss on normalized features minus that on raw ones."""
     normalized, raw = (
         values(cells, task, detector, kind, lambda_) - values(cells, task, detector, kind, 0.0)
         for kind in (NORMALIZED, RAW)

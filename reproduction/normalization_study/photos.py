@@ -28,20 +28,20 @@ class Cell(PhotoCell):
 
     @property
     def key(self) -> tuple[str, str, float, int]:
-        """What tells it from the others in the table: pair, recipe, lambda and seed."""
+        """The key of its row in the table: pair, recipe, lambda and seed."""
         return self.pair, DEFAULT.name, self.weight, self.seed
 
 
 @contextmanager
 def vectors(photos: Path, far: Path) -> Iterator[Material]:
-    """Yield what the frozen backbone makes of the photos, for all cells."""
+    """Yield the frozen backbone's vectors of the photos, which all cells share."""
     with tempfile.TemporaryDirectory() as folder:
         save_inputs(KIND, [photos, far], Path(folder))
         yield material(KIND, Path(folder))
 
 
 def measured(cell: Cell, shared: Material) -> dict[str, Any]:
-    """Divide and train as the study of photos does, and score; return what was measured."""
+    """Split and train as the photo study does, and score; return the measurements."""
     names, photos = cell.classes, shared.photos
     rows = dict(rows_of(cell, photos))
     numbers = [names.index(x) if x in names else -1 for x in photos.class_names]

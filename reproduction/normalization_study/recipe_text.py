@@ -48,7 +48,7 @@ class Choice:
 
 
 def chosen(trials: pd.DataFrame) -> Choice:
-    """Return what finds the digits that were left out best, on average over the seeds."""
+    """Return the choice that best finds the left-out digits, on average over the seeds."""
     means = trials.groupby(["recipe", "lambda"])[[f"{form}.{RULE}" for form in FORMS]].mean()
     column = str(means.max().idxmax())
     recipe, lambda_ = means.index[int(means[column].argmax())]

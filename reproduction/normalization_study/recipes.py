@@ -1,4 +1,4 @@
-"""Training recipes of LeNet: what each changes in the default, and the networks that they need."""
+"""Training recipes of LeNet: their differences from the default, and the networks they need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Recipe:
 
     @property
     def options(self) -> TrainingOptions:
-        """Return the defaults of params.yaml with what the recipe changes."""
+        """Return the defaults of params.yaml, changed by the recipe."""
         values = parameters({f"train.{key}": value for key, value in self.train.items()})
         return TrainingOptions(
             lambda_=self.lambda_, optimizer=self.optimizer, **values.train.model_dump()

@@ -15,7 +15,7 @@ from reproduction.paper.seed_statistics import Comparison, mean_and_sd
 COLUMNS = ("pair", "lambda", "seed", "detector", "anomalies", "auroc", "fpr95")
 OWN = "anomaly"
 COMBINED = "combined"
-# So far below the best single detector the combined one may lie and still count as even with it.
+# The combined detector counts as even with the best single one down to this far below it.
 LEEWAY = 0.01
 
 
@@ -29,7 +29,7 @@ def auroc_of(
 
 
 def further(sets: pd.DataFrame, pair: str, lambda_: float) -> list[str]:
-    """Return the sets of a pair and lambda but for its own, by name."""
+    """Return the sets of a pair and lambda other than the pair's own anomalies, by name."""
     cells = sets[(sets["pair"] == pair) & (sets["lambda"] == lambda_)]
     return sorted(set(cells["anomalies"]) - {OWN})
 

@@ -1,15 +1,15 @@
 """Test the claims of paper A on our grid.
 
-What the paper says of the F1 of detection is decided by FPR95. The paper names no threshold for
-the supervised detector, and no cell has its threshold for the other; at ours, which rejects a
-fixed share of normal images, F1 says more of how nearly that share was met than of the detector.
-At a fixed recall, F1 and accuracy rise exactly as the false accepts fall.
+Claims on the F1 of detection are tested with FPR95. The paper names no threshold for the
+supervised detector, and no cell has its threshold for the other. At our threshold, which rejects a
+fixed share of normal images, F1 reflects how closely that share was met more than it reflects the
+detector. At a fixed recall, F1 and accuracy rise exactly as the false accepts fall.
 
-A claim is a list of differences that must all be above zero. It is confirmed if every one of
-their 95% intervals is above zero; as all of them have to be, testing many makes a wrong
+A claim is a list of differences that must all be above zero. It is confirmed if the 95% interval
+of every difference is above zero; since all of them must be, testing many makes a wrong
 "confirmed" no likelier (an intersection-union test: Berger, Technometrics 24, 1982). It is not
-confirmed if a difference that could be tested is not above zero, and not testable if none could,
-or too few.
+confirmed if a difference that could be tested is not above zero, and not testable if none, or too
+few, could be tested.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +44,7 @@ NO_THRESHOLD = (
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, where it says it, and what has to be above zero for it to hold."""
+    """A statement of the paper, its place there, and the differences that must be above zero."""
 
     text: str
     where: str
@@ -125,7 +125,7 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> 
                 best_of(grid, pair, others, column),
             )
             if first is None or second is None:
-                # Said to be untested, lest the other pairs confirm the claim alone.
+                # An untested difference keeps the other pairs from confirming the claim alone.
                 run = listed(others if first is not None else candidates)
                 differences.append(Comparison.of(f"{title(pair)}: not run at {run}", []))
             else:
@@ -293,7 +293,7 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> 
 
 
 def on_others(sets: pd.DataFrame, pair: str, lambda_: float) -> list[Comparison]:
-    """Compare the supervised detector on the anomalies of its kind with it on each other set."""
+    """Compare the supervised detector on anomalies of the kind it trained with and on others."""
     on_its_set = auroc_of(sets, pair, lambda_, "mlp_head", OWN)
     return [
         Comparison.between(
@@ -307,7 +307,10 @@ def on_others(sets: pd.DataFrame, pair: str, lambda_: float) -> list[Comparison]
 
 
 def largest(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return the comparison with the largest mean, widened for the choice; none of none."""
+    """Return the comparison with the largest mean, its interval widened for the choice.
+
+    If no comparison has a seed, return them all.
+    """
     measured = [one for one in comparisons if one.n]
     if not measured:
         return list(comparisons)

@@ -1,8 +1,8 @@
 """Compute F1 at the class balance of a published row.
 
-F1 depends on how many normal images there are for each anomaly and on which kind is the positive.
-The paper states neither, and both change from row to row; but a row's own numbers imply the share
-of its positives. From our rates of false rejects and false accepts, F1 follows for any balance.
+F1 depends on the ratio of normal images to anomalies and on which of the two is the positive class.
+The paper states neither, and both change from row to row; but the numbers of a row imply its share
+of positives. From our rates of false rejects and false accepts, F1 follows for any balance.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-# A row's share of positives may lie so far from a balance and still be taken for it: rounding
-# alone moves the share of the best rows, which have few errors, by 0.03.
+# The share of positives of a row may differ this much from that of its balance: rounding alone
+# moves the share of the best rows, which have few errors, by 0.03.
 REACH = 0.05
 
 Values = TypeVar("Values", float, np.ndarray, pd.Series)
@@ -21,7 +21,7 @@ Values = TypeVar("Values", float, np.ndarray, pd.Series)
 
 @dataclass(frozen=True)
 class Balance:
-    """So many normal images for so many anomalies, and the kind that counts as the positive."""
+    """A ratio of normal images to anomalies, and the kind that counts as positive."""
 
     positive: str  # "normal" or "anomaly"
     normal: int
@@ -35,11 +35,11 @@ class Balance:
 
     @property
     def floor(self) -> float:
-        """Return the F1 of calling every image a positive."""
+        """Return the F1 of calling every image positive."""
         return 2 * self.share / (1 + self.share)
 
     def f1(self, false_reject: Values, false_accept: Values) -> Values:
-        """Return the F1 of verdicts that reject so many normal images and accept anomalies."""
+        """Return the F1 at these rates: rejected normal images and accepted anomalies."""
         missed, wrong = false_reject, false_accept
         if self.positive == "anomaly":
             missed, wrong = wrong, missed
@@ -68,6 +68,6 @@ def known_balances(test_counts: tuple[int, int] | None) -> list[Balance]:
 
 
 def balance_of(share: float, balances: Sequence[Balance]) -> Balance | None:
-    """Return the first balance that is nearest to a share of positives; none in reach: None."""
+    """Return the (first) balance nearest to a share of positives, or None if all are too far."""
     nearest = min(balances, key=lambda balance: abs(balance.share - share))
     return nearest if abs(nearest.share - share) <= REACH else None

@@ -62,7 +62,7 @@ class Statement:
 
 
 def statements(published: pd.DataFrame) -> list[Statement]:
-    """Return what the text says of its table, held to it.
+    """Return the paper's statements on its table, each checked against the table.
 
     Args:
         published: the checked rows.

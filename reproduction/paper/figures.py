@@ -38,7 +38,7 @@ def all_figures(
     curves: pd.DataFrame,
     points: pd.DataFrame,
 ) -> dict[str, tuple[Figure, str]]:
-    """Return every figure that there are cells for, with its caption, by name."""
+    """Return, by name, every figure that has cells, with its caption."""
     lambdas = sorted(published["lambda"].unique())
     figures: dict[str, tuple[Figure, str]] = {}
     for pairs_of_network, network in ((LENET, ""), (IMAGENET, "_photos")):
@@ -78,7 +78,7 @@ def all_figures(
 def classification(grid: pd.DataFrame, pairs: Sequence[str], lambdas: Sequence[float]) -> Figure:
     """Draw macro F1 of the classifier against lambda, a panel for each pair (paper A, figure 2).
 
-    Of its own values the paper gives only the range for each network: the band.
+    The paper gives only the range of its values for each network, drawn as a band.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(3.9 * len(pairs), 3.5), layout="constrained")
@@ -108,8 +108,8 @@ def detection(
     Args:
         grid: a row for each cell.
         published: the checked rows.
-        balances: (pair, detector, lambda) -> at which the published F1 was measured; ours is
-            drawn at the same, and its line breaks where the balance changes.
+        balances: (pair, detector, lambda) -> class balance at which the published F1 was measured;
+            our F1 is drawn at the same, and its line breaks where the balance changes.
         detector: `mahalanobis` or `mlp_head`.
         pairs: a column of panels for each.
     """

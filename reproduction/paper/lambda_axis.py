@@ -22,7 +22,7 @@ def places(lambdas: Sequence[float]) -> dict[float, float]:
 
 
 def labelled(x: Mapping[float, float]) -> list[float]:
-    """Return the lambdas that have room for a label: each so far from the one before."""
+    """Return the lambdas that have room for a label, far enough from the one before."""
     named: list[float] = []
     for one in sorted(x):
         if not named or x[one] - x[named[-1]] >= APART:

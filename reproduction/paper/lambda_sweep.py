@@ -42,7 +42,7 @@ def against_zero(grid: pd.DataFrame, pair: str, column: str) -> pd.DataFrame:
 
     Returns:
         Columns: `lambda`, `values` (by seed), `change` (comparison with lambda 0), `fallen`
-        (None if lambda 0 has not two seeds).
+        (None if lambda 0 has fewer than two seeds).
     """
     zero = by_seed(grid, pair, 0.0, column)
     rows = []
@@ -56,7 +56,7 @@ def against_zero(grid: pd.DataFrame, pair: str, column: str) -> pd.DataFrame:
 
 
 def falls_from(table: pd.DataFrame) -> float | None:
-    """Return the lambda from which on it has fallen at every larger one; None if nowhere."""
+    """Return the smallest lambda from which all have fallen; None if the largest has not."""
     start = None
     for lambda_, fallen in zip(table["lambda"], table["fallen"], strict=True):
         if not fallen:

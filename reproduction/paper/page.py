@@ -46,7 +46,7 @@ def page(
         grid: a row for each cell.
         published: the checked rows.
         sets: a row for each detector and set of anomalies of some cells.
-        states: a row for each cell: why it has no result, and what confirmed it.
+        states: a row for each cell: why it has no result, and how it was confirmed.
         figures: file name -> caption, of the figures that were drawn.
     """
     lambdas = sorted(published["lambda"].unique())

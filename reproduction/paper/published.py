@@ -1,11 +1,11 @@
 """Read the published numbers of paper A, and check their arithmetic.
 
-Of accuracy a, precision p, recall r and F1, two facts follow that nobody wrote down: F1 must be
-2pr / (p + r), and the share of positives among the test images must be
+Two facts follow from accuracy a, precision p and recall r: F1 must be 2pr / (p + r), and the share
+of positives among the test images must be
 
     s = (1 - a) / (1 - r (2 - 1 / p)),
 
-for a = s r + (1 - s) - s r (1 - p) / p: right positives, and negatives less the wrong positives.
+since a = s r + (1 - s) - s r (1 - p) / p: true positives plus negatives minus false positives.
 """
 
 from collections.abc import Iterable
@@ -31,8 +31,8 @@ TITLES = {
 }
 COLUMNS = ("network", "normal", "anomaly", "detector", "lambda", "accuracy", "precision", "recall",
            "f1", "auroc")  # fmt: skip
-# Four decimals: a printed number is off by half of the last one, and what is worked out from
-# printed numbers by about as much again.
+# Four decimals: a printed number is off by up to half of the last one, and a number computed from
+# printed ones by about as much again.
 ROUNDING = 1.01e-4
 
 
@@ -50,7 +50,7 @@ def in_order(pairs: Iterable[str]) -> list[str]:
 
 
 def checked(published: pd.DataFrame) -> pd.DataFrame:
-    """Return the published rows with what follows from their numbers.
+    """Return the published rows with columns computed from their numbers.
 
     Args:
         published: the columns `COLUMNS`.

@@ -1,7 +1,7 @@
 """Compute means and spreads over seeds, and differences with intervals.
 
 A grid has a row for each cell, with the columns `pair`, `lambda` and `seed`, and one for every
-number that was measured. Cells may be missing; nothing is put in their place.
+number that was measured. Cells may be missing; they are not imputed.
 """
 
 import math
@@ -32,10 +32,10 @@ NEEDED = [
 
 
 def check(grid: pd.DataFrame) -> None:
-    """Refuse a grid that lacks what every cell has, or has a cell twice.
+    """Check the columns, numbers and cells of a grid.
 
     Raises:
-        InputError: what is wrong with it.
+        InputError: a column is missing or not numeric, there is no cell, or a cell occurs twice.
     """
     for column in (*CELL, *NEEDED):
         if column not in grid:
@@ -53,7 +53,7 @@ def check(grid: pd.DataFrame) -> None:
 
 
 def missing_cells(grid: pd.DataFrame) -> list[tuple[str, float, int]]:
-    """Return the cells that a pair lacks of all its lambdas with all seeds of the grid."""
+    """Return the missing cells: those of a pair's lambdas that lack a seed of the grid."""
     has = set(grid[CELL].itertuples(index=False, name=None))
     seeds = sorted(grid["seed"].unique())
     return [
@@ -74,7 +74,7 @@ def over_seeds(grid: pd.DataFrame, column: str) -> pd.DataFrame:
 def by_seed(grid: pd.DataFrame, pair: str, lambda_: float, column: str) -> pd.Series:
     """Return one number of the cells of a pair and lambda, with the seeds as index."""
     here = (grid["pair"] == pair) & (grid["lambda"] == lambda_)
-    # One column from the start: the rows of all of them take a hundred times as long.
+    # The column is selected first: selecting rows of all columns takes a hundred times as long.
     return grid[column].set_axis(grid["seed"])[here.to_numpy()].dropna()
 
 
@@ -85,7 +85,7 @@ def mean_and_sd(values: pd.Series) -> str:
     return f"{values.mean():.4f} ± {values.std():.4f} ({len(values)})"
 
 
-# The numbers of the grid have four decimals: each side of a difference may be off by half of it.
+# The numbers of the grid have four decimals: each side of a difference may be off by half the last.
 ROUNDING = 1e-4
 
 
@@ -105,8 +105,8 @@ class Comparison:
         mean: the mean difference; nan if n is 0.
         error: the standard error of the mean; nan below two seeds.
         freedom: degrees of freedom of the error.
-        looks: from how many candidates a side was chosen for its mean; the interval is widened
-            for it (Bonferroni).
+        looks: the number of candidates from which a side was chosen for its mean; the interval is
+            widened accordingly (Bonferroni).
     """
 
     what: str
@@ -134,9 +134,9 @@ class Comparison:
 
     @classmethod
     def unpaired(cls, what: str, first: pd.Series, second: pd.Series) -> "Comparison":
-        """Compare two numbers that have nothing in common but the count of seeds.
+        """Compare two independent samples of numbers by Welch's method, with unequal variances.
 
-        Welch (Biometrika 34, 1947): neither spread is taken for the other's.
+        Source: Welch, Biometrika 34, 1947.
         """
         n = min(len(first), len(second))
         if n < 2:
@@ -148,12 +148,12 @@ class Comparison:
         return cls(what, n, float(first.mean() - second.mean()), error**0.5, freedom)
 
     def plus(self, most: float) -> "Comparison":
-        """Return the same with so much added to the difference."""
+        """Return the comparison with `most` added to the difference."""
         return replace(self, what=f"{self.what}, plus {most}", mean=self.mean + most)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return Student's 95% interval of the mean, and the rounding; it wants two seeds."""
+        """Return Student's 95% interval of the mean, widened by rounding; needs two seeds."""
         half = widening(self.freedom, self.looks) * self.error + ROUNDING
         return self.mean - half, self.mean + half
 
@@ -166,8 +166,8 @@ class Comparison:
 def best_of(grid: pd.DataFrame, pair: str, lambdas: Sequence[float], column: str) -> float | None:
     """Return the lambda with the highest mean, the smallest of equals; None if none was run.
 
-    The means are those of the seeds that all these lambdas have, if there are any: where a large
-    lambda ended well with some seeds only, these may be the easier ones.
+    The means are over the seeds that all these lambdas share, if there are any: if training at a
+    large lambda succeeded with some seeds only, these may be the easier ones.
     """
     every = {one: by_seed(grid, pair, one, column) for one in sorted(lambdas)}
     run = {one: values for one, values in every.items() if len(values)}

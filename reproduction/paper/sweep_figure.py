@@ -1,7 +1,7 @@
 """Draw every detector against lambda in a small panel each, with classification at the bottom.
 
 Eighteen lines in one panel cannot be told apart; in eighteen panels with the same axes they can be
-compared. An AUROC is drawn on a logarithmic axis of what is missing to 1.
+compared. AUROC is drawn on a logarithmic axis of 1 - AUROC.
 """
 
 import math
@@ -22,7 +22,7 @@ from reproduction.paper.published import title
 from reproduction.paper.seed_statistics import best_of, over_seeds
 
 COLUMNS = 4
-# Numbers have four decimals: what is nearer to 1 than this is drawn here.
+# Numbers have four decimals: values closer to 1 than this are drawn here.
 LEAST_MISSING = 5e-5
 TICKS = [0.5, 0.1, 0.01, 0.001, 0.0001]
 

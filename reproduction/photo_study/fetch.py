@@ -8,9 +8,9 @@ Two public repositories are fetched with git, each at one commit, whose hash vou
 - GroceryStoreDataset (MIT), photos of fruits, vegetables and cartons on shelves, 348 px or more.
 
 FOLDER/normal has three kinds of clothes, a folder for each; FOLDER/near other kinds; FOLDER/far
-groceries. A photo that is there twice is taken once.
+groceries. Of duplicate photos, one is taken.
 
-Writes  folder  what is said above; it appears when all is there
+Writes  folder  the three folders above; it appears only when complete
 """
 
 import argparse
@@ -37,7 +37,7 @@ OTHER_CLOTHES = ("Blazer", "Dress", "Hat", "Outwear", "Shoes", "Shorts", "Skirt"
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository, and the commit that is taken of it."""
+    """A repository, and the commit to fetch from it."""
 
     address: str
     commit: str
@@ -73,10 +73,10 @@ def _fetch(folder: Path, clothing: Repository, groceries: Repository) -> int:
 
 
 def check_out(repository: Repository, to: Path) -> None:
-    """Fetch one commit of a repository, and nothing of its history.
+    """Fetch one commit of a repository, without its history.
 
     Raises:
-        InputError: there is no such commit, or it cannot be reached.
+        InputError: git is not installed, or cannot fetch the commit.
     """
     to.mkdir()
     git = shutil.which("git")
@@ -119,7 +119,7 @@ def _photos(clothing: Path, table: pd.DataFrame, kinds: Sequence[str]) -> list[P
 
 
 def _once(files: Iterable[Path], digests: set[str]) -> Iterator[Path]:
-    """Yield the files whose bytes have not been seen, and are there."""
+    """Yield the existing files whose bytes have not been seen before."""
     for file in files:
         if file.is_file():
             digest = hashlib.sha256(file.read_bytes()).hexdigest()

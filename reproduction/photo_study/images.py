@@ -1,7 +1,4 @@
-"""Read the photos of the study: CIFAR-10 in three parts of classes.
-
-Beside these, full-size ones of clothes.
-"""
+"""Read the photos of the study: CIFAR-10 in three parts of classes, and full-size clothes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +20,7 @@ BACKGROUND, MAX_PIXELS = (255, 255, 255), 50_000_000
 
 @dataclass(frozen=True)
 class Photos:
-    """The photos in the form of the network, and small.
+    """The photos at the network's size, and small.
 
     Attributes:
         images: (n, 3, h, w) uint8.
@@ -70,7 +67,7 @@ def load(photos: Path, far: Path, *, side_px: int) -> Photos:
 
 
 def load_full_size(photos: Path, *, side_px: int) -> Photos:
-    """Return the full-size photos, in the form that the network and the autoencoder take.
+    """Return the full-size photos at the sizes that the network and the autoencoder take.
 
     Args:
         photos: the folder that `reproduction.photo_study.fetch` makes.

@@ -1,10 +1,9 @@
 """Define the cells of the study: parts of CIFAR-10, full-size photos, lambdas and seeds.
 
-Photos of clothes were taken for the full-size ones before any result, for their license.
+Clothes were chosen as the full-size photos before any result, because of their license.
 """
 
-# Part -> its classes; each part has the next one as its anomalies, and the third is seen by no
-# training.
+# Part -> its classes. The anomalies of a part are the next part; no training of it sees the third.
 PARTS = {
     "a": ("airplane", "automobile", "bird", "cat"),
     "b": ("deer", "dog", "frog"),

@@ -1,6 +1,6 @@
 r"""Measure CIFAR-10 with EfficientNet-Lite0, frozen or fine-tuned.
 
-Beside it the frozen backbone on full-size photos, which `reproduction.photo_study.fetch` brings.
+Also the frozen backbone on full-size photos, which `reproduction.photo_study.fetch` downloads.
 
     python -m reproduction.photo_study.study frozen data/raw/cifar10 data/raw/fashion-mnist \
         reports/photos/frozen.csv
@@ -10,9 +10,9 @@ Beside it the frozen backbone on full-size photos, which `reproduction.photo_stu
         reports/photos/full_size.csv
 
 A cell is a part of the classes, a lambda and a seed: it trains the classifier and fits all
-detectors by the functions that the pipeline and `belong fit` call. Cells that the file has already
-are not run again. It is no stage of dvc.yaml: it takes up to an hour, and nothing but the page
-depends on it.
+detectors with the functions that the pipeline and `belong fit` call. Cells already in the file are
+not run again. This is not a stage of dvc.yaml: it takes up to an hour, and only the page depends
+on it.
 
 Reads   photos  CIFAR-10, a folder for each class below `train` and `test`; or full-size photos
         far     IDX files of another data set; none beside full-size photos
@@ -85,7 +85,7 @@ class Design:
 
     Attributes:
         side_px: of the photos.
-        seeds: so many.
+        seeds: the number of seeds.
         lambdas: the weights of the center loss.
         settings: keys of params.yaml that differ from its defaults.
     """
@@ -103,7 +103,7 @@ ABOVE_FROZEN: Mapping[str, object] = {
     "train.epochs": 40,
     "detectors.vim.principal": 64,
 }
-# The rates and passes of the second were chosen before any result, and by none.
+# The learning rate and epochs of `fine_tuned` were fixed before any result.
 DESIGNS = {
     "frozen": Design(224, SEEDS["frozen"], LAMBDAS, ABOVE_FROZEN),
     "full_size": Design(224, SEEDS["full-size"], (PHOTO_LAMBDA,), ABOVE_FROZEN),

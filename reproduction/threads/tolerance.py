@@ -1,8 +1,8 @@
 """Compare the differences between thread counts with the spread over seeds.
 
-Another count of threads adds in another order. The last bits differ, training makes more of them,
-and what comes out is another network, as good as the first: as if the seed were another. So the
-tolerance is what another seed does, and it is known before anything is compared.
+A different thread count changes the order of summation. The last bits differ, training amplifies
+the differences, and the result is a different network, as good as the first, as a different seed
+would give. So the tolerance is the spread over seeds, and it is known before any comparison.
 """
 
 import itertools
@@ -23,32 +23,32 @@ SHARE = 0.95
 
 
 def tolerance(values: pd.Series) -> float:
-    """Return how near two runs lie in 95 of 100 cases that differ in nothing but the seed.
+    """Return the difference that 95% of all pairs of runs with different seeds stay within.
 
     The difference of two runs has twice the variance of one, which is estimated from the seeds:
     Student's t with n - 1 degrees of freedom. Metrics have four decimals; rounding may add to it.
 
     Args:
-        values: a metric (n,) of n runs, each with another seed; at least two.
+        values: (n,) a metric of n runs with different seeds, n >= 2.
     """
     return widening(len(values) - 1) * 2**0.5 * float(values.std()) + ROUNDING
 
 
 def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
-    """Set each metric of one pair beside the same of the others, seed by seed.
+    """Compare each metric of the first pair with that of the others, seed by seed.
 
     Args:
         grid: a row for each cell; all of one lambda.
-        threads: of each pair the threads that it was computed with. The first is what the others
-            are compared with, and its spread over seeds gives the tolerance.
+        threads: pair -> the thread count that it was computed with. The others are compared with
+            the first, whose spread over seeds gives the tolerance.
 
     Returns:
-        COLUMNS: `seeds` that both have; `mean` and `sd` over the seeds, and the `tolerance`, of the
-        first; with how many seeds the two lie `within` the tolerance of each other; the `largest`
-        absolute difference.
+        COLUMNS: `seeds`, the number of seeds that both have; `mean`, `sd` and `tolerance` of the
+        first, over its seeds; `within`, the number of seeds whose difference is at most the
+        tolerance; `largest`, the largest absolute difference.
 
     Raises:
-        InputError: there is not one lambda, or a pair has too few seeds.
+        InputError: there are several lambdas, or a pair has too few seeds.
     """
     lambdas = sorted(grid["lambda"].unique())
     if len(lambdas) != 1:
@@ -77,5 +77,5 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
 
 
 def outside(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of COLUMNS of which a difference is beyond the tolerance."""
+    """Return the rows of COLUMNS whose largest difference exceeds the tolerance."""
     return table[table["within"] < table["seeds"]]

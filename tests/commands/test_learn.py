@@ -293,7 +293,7 @@ REFUSED = {
     "leads out": ({"path": "../none.png"}, "row 1: ../none.png: no such image in "),
     "verdict": ({"belongs": "maybe"}, "row 1: belongs: expected True or False, got 'maybe'"),
     "no class": ({"belongs": "True"}, "row 1: class: expected the name of a class, got none"),
-    "class": ({"class": "cat"}, "row 1: class: expected none, for belongs is False, got 'cat'"),
+    "class": ({"class": "cat"}, "row 1: class: expected none, as belongs is False, got 'cat'"),
     "few": ({"belongs": "True", "class": "cat"}, "class 'cat' is new and has 1 image; expected at "
             "least 10, or a class of the model, such as "),
     "model": ({"model": "f" * 64}, "its answers are about the verdicts of another model (ffffffff"),

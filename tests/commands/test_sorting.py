@@ -155,7 +155,7 @@ def test_a_kill_is_taken_back_without_going_on(
 
     with monkeypatch.context() as patch:
         patch.setattr("belong.commands.sorting.place_whole", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="1 of 7 files are done; the same command"):
+        with pytest.raises(KeyboardInterrupt, match="1 of 7 files are done; run the same command"):
             sort_files(photos, GROUPS, tmp_path / "out", how="move")
     with pytest.raises(InputError, match="another sorting is unfinished"):
         finish_sorting(tmp_path / "out", tmp_path / "in", "copy")

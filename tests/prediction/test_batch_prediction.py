@@ -239,8 +239,8 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
         belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
     )
     assert reason_text == (
-        "no training image looks similar; less than 0.1% of the images that belong are at "
-        "least as unusual; distance to the nearest class, 3: 2.1 times the calibrated limit"
+        "no training image looks similar; 0.04% of the images that belong are at least as "
+        "unusual; distance to the nearest class, 3: 2.1 times the calibrated limit"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4

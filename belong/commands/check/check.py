@@ -1,6 +1,6 @@
 """Find problems in a folder of images before training.
 
-Every file is decoded once, as a training would read it, and reduced to a thumbnail of 256 bytes.
+Every file is decoded once, as for training, and reduced to a thumbnail of 256 bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ def check(
     anomalies: str | PathLike[str] | None = None,
     options: CheckOptions | None = None,
 ) -> Report:
-    """Find problems in a folder of images that would spoil a training.
+    """Find problems in a folder of images that would spoil the training of a model.
 
     Args:
         folder: one subfolder of images per class, or IDX files.
@@ -42,7 +42,7 @@ def check(
         result.
 
     Raises:
-        InputError: a folder is missing, or is no data set.
+        InputError: a folder is missing or is not a data set, or `anomalies` is `folder`.
         TooManyBadFilesError: no image of a folder can be read.
 
     Example:
@@ -138,7 +138,7 @@ def _counts(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ignored(image_sets: Iterable[DataSet | ImageFiles]) -> list[Finding]:
-    """Find files that are hidden or no images."""
+    """Find files that are hidden or are not images."""
     paths = [
         (printable(path), reason)
         for one in image_sets

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--calibration-fraction", type=share, metavar="SHARE",
                         help="calibration share (default: as in `belong fit`)")  # fmt: skip
-    parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
+    parser.add_argument("--jobs", type=count, metavar="N",
+                        help="decoding processes (default: all processors)")  # fmt: skip
     parser.add_argument("-o", "--output", type=local_path, metavar="FOLDER",
                         help="folder for check.json, findings.csv and findings.html")  # fmt: skip
 

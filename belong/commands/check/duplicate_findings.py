@@ -58,7 +58,7 @@ def _across(
         sentence = f"{images} occur in several classes: {KINDS[kind]} with different labels"
     else:
         in_test = int((rows["part"] == "test").sum())
-        # Of identical images, a training keeps only the test image.
+        # Of identical images, the split keeps only the test image.
         level = "matters" if kind == "same" else graver(in_test, total)
         sentence = (
             f"{counted(in_test, 'test image')} of {total:,} also in training: {KINDS[kind]}; "

@@ -1,6 +1,6 @@
 """Find identical and nearly identical images: saved again, resized, brightened.
 
-Each image is reduced to a grey thumbnail, centered and scaled to length 1, so that brightness and
+Each image is reduced to a gray thumbnail, centered and scaled to length 1, so that brightness and
 contrast do not count. Two images are nearly the same if the distance of their thumbnails is at most
 `NEARLY`, a correlation of at least 0.995. A k-d tree over the principal components finds such pairs
 without comparing all pairs, and misses none, as a projection never increases a distance.
@@ -35,7 +35,7 @@ def nearly_same(thumbnails: np.ndarray) -> np.ndarray:
     """Number the groups of near duplicates, linked transitively: (n,), -1 if alone.
 
     Args:
-        thumbnails: (n, h, w) uint8, grey, one of each set of identical images: copies would fill
+        thumbnails: (n, h, w) uint8, gray, one of each set of identical images: copies would fill
             the list of nearest neighbors.
     """
     first, second, _ = near_pairs(thumbnails)
@@ -68,7 +68,7 @@ def near_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     A pair may occur once, or twice in both orders.
 
     Args:
-        thumbnails: as above.
+        thumbnails: (n, h, w) uint8, gray.
     """
     flat = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:])).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)

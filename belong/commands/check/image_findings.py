@@ -28,14 +28,14 @@ DARK = 40
 OVEREXPOSED_SHARE, OVEREXPOSED = 0.5, 100
 # Above this share of dark or bright images, the exposure is a property of the data set.
 MANNER = 0.1
-# Up to this share of grey images among color images, or the reverse, they count as exceptions.
+# Up to this share of gray images among color images, or the reverse, they count as exceptions.
 FEW = 0.1
 # The image size predicts the class if the median size of two classes differs by this factor.
 OTHER_SIZE = 2
 
 
 def unreadable(table: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Finding]:
-    """Find unreadable files; a share above `max_bad_fraction` of a folder stops a training."""
+    """Find unreadable files; a share above `max_bad_fraction` of a folder stops training."""
     for folder, rows in table.groupby("folder", sort=False):
         bad = rows[rows["reason"] != ""]
         share = len(bad) / len(rows)
@@ -122,7 +122,7 @@ def broken_profile(readable: pd.DataFrame) -> list[Finding]:
 
 
 def other_color(readable: pd.DataFrame) -> Iterator[Finding]:
-    """Find a few grey images among color images, or the reverse; blank images are skipped."""
+    """Find a few gray images among color images, or the reverse; blank images are skipped."""
     readable = readable[~readable["is_blank"]]
     grey = readable["is_grey"]
     for rows, color in (

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from belong.data.image_reader import Rgb, read_file
 from belong.data.unreadable import UnreadableError
 
-# Images are compared as grey squares of this side.
+# Images are compared as gray squares of this side.
 THUMBNAIL_PX = 16
 # Sharpness and exposure are measured at this length of the shorter side, or at the original size of
 # a smaller image. Images below the second number are skipped: they are icons or digits, not photos.
@@ -46,7 +46,7 @@ class ImageProperties:
         white_share: share of pixels of at least WHITE.
         profile_error: the reason why the color profile cannot be used, or "".
         digest: SHA-256 of size, mode and decoded pixels, equal for copies with other names.
-        thumbnail: (16, 16) uint8, grey.
+        thumbnail: (16, 16) uint8, gray.
     """
 
     shorter_px: int

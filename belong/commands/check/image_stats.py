@@ -25,9 +25,10 @@ def table_of(looks: Sequence[ImageProperties | str]) -> pd.DataFrame:
 def look_at_all(
     images: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
 ) -> pd.DataFrame:
-    """Measure each image of a data set in `jobs` processes; return the rows of `table_of`.
+    """Measure each image of a data set; return the rows of `table_of`.
 
-    `name` labels the progress bar; the other options are those of `read_file`.
+    `name` labels the progress bar. `jobs` is the number of processes for files, or of threads for
+    images in an array; None: one per processor. The other options are those of `read_file`.
     """
     if isinstance(images, DataSet):
         return table_of(list(parallel_map(at_array, images.images, jobs=jobs)))

@@ -13,14 +13,14 @@ class CheckOptions:
 
     Attributes:
         alpha: promised false-rejection rate, between 0 and 1; None: that of `belong fit`, 0.025 or
-            the least that the images allow.
+            the minimum that the images allow.
         test_fraction: test share of each class, if the folder has no test part.
         calibration_fraction: calibration share of each class; None: the share that `belong fit`
             chooses, and a folder that it refuses is reported as spoiled.
-        max_bad_fraction: share of unreadable files above which a training stops, 0 to 1.
-        max_pixels: larger images count as unreadable.
+        max_bad_fraction: share of unreadable files above which training stops, 0 to 1.
+        max_pixels: maximum number of pixels; larger images count as unreadable.
         background: color behind transparent pixels: red, green and blue, 0..255.
-        jobs: threads; None: one per processor.
+        jobs: decoding processes, or threads for IDX files; None: one per processor.
 
     Raises:
         InputError: a value has the wrong type, or is out of range.

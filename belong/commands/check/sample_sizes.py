@@ -81,7 +81,7 @@ def findings(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) ->
 
 
 def _one_class(parts: pd.DataFrame, options: CheckOptions) -> Iterator[Finding]:
-    """Report a single class: `belong fit` needs no second one; a training of a classifier does."""
+    """Report a single class, which `belong fit` accepts and a fixed calibration share does not."""
     if len(parts) > 1:
         return
     if options.calibration_fraction is None:
@@ -151,7 +151,7 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
 
 
 def _placeholder(counts: pd.DataFrame) -> DataSet:
-    """Return so many images of each class, without pixels: the form in which `plan` counts them."""
+    """Return a data set with these numbers of images and no pixels, which `plan` can count."""
     train, test = counts["train"].to_numpy(), counts["test"].to_numpy()
     labels = np.tile(np.arange(len(counts)), 2).repeat(np.concatenate([train, test]))
     return DataSet(
@@ -169,7 +169,7 @@ def too_few(parts: pd.DataFrame, training: Training) -> Iterator[Finding]:
     Args:
         parts: the division of the images: index: the classes; columns `train`, `calibration`,
             `test`.
-        training: for which they are divided; another finding names its small classes already.
+        training: how `belong fit` divides the images; its small classes already have a finding.
     """
     remaining = parts.drop(index=training.small)
     is_cross = training.calibration == "cross"

@@ -77,7 +77,8 @@ def clean(
         The verdict for each image.
 
     Raises:
-        InputError: the folder, `output` or an option is wrong.
+        InputError: the folder, `output` or an option is wrong, or fewer than two classes have
+            enough images.
         TooManyBadFilesError: no image can be read.
 
     Example:

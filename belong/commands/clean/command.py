@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--jobs", type=count, metavar="N",
-                        help="reading threads (default: all processors)")  # fmt: skip
+                        help="decoding processes (default: all processors)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
                         help="replace results of another run")  # fmt: skip
 

@@ -72,9 +72,9 @@ def near_images(
     """Group near duplicates, and return remarks on them.
 
     Args:
-        table: as above.
-        rows: as above, without identical images.
-        thumbnails: (n, h, w) uint8, grey.
+        table: `path`, `part` and `class` of each file.
+        rows: (n,) int64, the rows to compare, without identical images.
+        thumbnails: (n, h, w) uint8, gray.
 
     Returns:
         The group of each image, (n,) int64, -1 if alone; and the remarks.

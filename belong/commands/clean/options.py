@@ -33,14 +33,14 @@ class CleanOptions:
         folds: number of folds, 2 to 100; each is judged by a model fitted to the others.
         false_alarms: maximum average share of false alarms among the images that are quarantined as
             mislabeled or foreign.
-        least_side_px: minimum side of an image; None: a quarter of the median.
-        tree: "link" or "copy" builds `out/cleaned` from the images to keep.
+        least_side_px: minimum shorter side of an image in pixels; None: a quarter of the median.
+        tree: "link" or "copy" builds `OUTPUT/cleaned` from the images to keep; None: no tree.
         with_review: whether the tree includes the images to review.
         backbone: as in `belong.fit`.
         weights: as in `belong.fit`.
         from_scratch: as in `belong.fit`.
-        overwrite: whether to replace the results of another run in `out`.
-        jobs: reading threads; None: one per processor.
+        overwrite: whether to replace the results of another run in `output`.
+        jobs: decoding processes; None: one per processor.
         settings: dotted keys of params.yaml -> values.
 
     Raises:

@@ -86,9 +86,8 @@ def save(
         notes=[*in_words(reliability), *refusals(reliability)],
     )
     with one_writer(out / MANIFEST, on_stderr):
-        check_place(
-            out, image_files.folder, overwrite=options.overwrite
-        )  # another run may have ended
+        # Another run may have ended meanwhile.
+        check_place(out, image_files.folder, overwrite=options.overwrite)
         with unfinished(out, run_of(image_files.folder)):
             save_csv(out / MANIFEST, manifest)
             save_text(out / PAGE, page)

@@ -59,7 +59,7 @@ class OpenFile:
         """Open a file.
 
         Raises:
-            OSError: it cannot be opened, or is no regular file.
+            OSError: the file cannot be opened, or is not a regular file.
         """
         number = open_regular(path)
         weakref.finalize(self, os.close, number)
@@ -112,7 +112,7 @@ class ArrayFile:
         """Describe an array that begins at the byte `start` of a file.
 
         Raises:
-            ValueError: the shape is none, or the file ends before the array.
+            ValueError: the shape is invalid, or the file ends before the array.
         """
         if len(shape) > MOST_AXES or not all(0 <= length <= LONGEST for length in shape):
             raise ValueError(f"expected at most {MOST_AXES} axes of 0 to 2^48, got {shape}")

@@ -249,7 +249,8 @@ def evaluate(
 
     Raises:
         InputError: the vectors do not fit together, hold a value that is not finite, or are too few
-            to calibrate.
+            to calibrate; a file is missing; `output` exists; more than half of the rows of a set
+            occur in `normal_train`.
 
     Example:
         >>> import numpy as np

@@ -81,7 +81,7 @@ class Rows:
         name: name in messages.
         layers: name in `LAYERS` -> (n, ...); missing layers are left out.
         labels: (n,) int64, or None.
-        rest: `weight` and `bias` of the last layer, if the file has them.
+        last_layer: `weight` and `bias` of the last layer, if the file has them.
     """
 
     name: str
@@ -264,7 +264,7 @@ def _open(path: Path) -> dict[str, Any]:
             return dict(open_safetensors(path))
     except UNREADABLE as error:
         why = reason(error)
-        if "allow_pickle" in why:  # NumPy advises to load it all the same
+        if "allow_pickle" in why:  # NumPy advises loading it anyway
             why = "expected numbers, got Python objects or no array file at all"
         raise InputError(f"{name}: cannot be read as {suffix}: {why}") from None
     raise InputError(f"{name}: expected {KINDS}")

@@ -131,7 +131,7 @@ class Panel:
         """Yield the parts: index of the first row, layers with logits, scores of each detector.
 
         Raises:
-            InputError: as above.
+            InputError: see `score`.
         """
         needed_layers = {
             need

@@ -114,7 +114,7 @@ def read_manifest(folder: Path) -> PanelManifest:
     """Read the manifest of a panel.
 
     Raises:
-        InputError: the folder has none, or its content is none.
+        InputError: the folder has no manifest, or the file is not the manifest of a panel.
         IntegrityError: a detector is unknown to this version.
     """
     file = folder / MANIFEST
@@ -142,7 +142,7 @@ def read_detectors(
 
     Raises:
         MissingFileError: the file of the arrays is missing.
-        IntegrityError: it is damaged, or its arrays are not those of the detectors.
+        IntegrityError: the file is damaged, or its arrays are not those of the detectors.
     """
     path = folder / ARRAYS
     if not path.is_file():

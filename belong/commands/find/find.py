@@ -1,6 +1,6 @@
 """Rank the images of a folder without classes by how unusual they are, for `belong find`.
 
-No model is needed. Photos are compared by the embeddings of a pretrained backbone, small grey
+No model is needed. Photos are compared by the embeddings of a pretrained backbone, small gray
 images by their pixels. In both cases an autoencoder is fitted to these features.
 """
 

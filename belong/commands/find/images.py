@@ -39,7 +39,7 @@ class Images:
         sources: n files, or arrays (ch, h, w) uint8, for the page.
         content: (n, ch, h, w) uint8 pixels, or (n, v) float32 embeddings.
         digests: (n, 32) uint8, equal for equal pixels.
-        thumbnails: (n, 16, 16) uint8, grey.
+        thumbnails: (n, 16, 16) uint8, gray.
         unreadable: (path, reason) of unreadable files.
         ignored: (path, reason) of hidden entries and of files that are no images.
     """

@@ -132,7 +132,8 @@ def fit(
         The model, with its measured quality in `model.info.assessment`.
 
     Raises:
-        InputError: a folder or a setting is wrong.
+        InputError: a folder, an option or a setting is wrong, there are too few images, or the
+            training fails.
         TooManyBadFilesError: too many files cannot be read.
         RequirementError: the model is saved, but misses a requirement.
 
@@ -311,7 +312,7 @@ def tell(job: Job) -> None:
         few = few and f", the lowest rate that {n} images can promise"
         if calibration.guarantee == MARGINAL:
             _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
-            few += f" (for 95 of 100 models fitted to so many images: at most {percent(high)})"
+            few += f" (for 95 of 100 models fitted to as many images: at most {percent(high)})"
     if calibration.guarantee == PER_CLASS:
         few += _small_classes(plan, alpha)
     say(

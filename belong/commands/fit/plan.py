@@ -56,7 +56,7 @@ STEPS = 2000  # minimum number of training steps, so that few images get more ep
 # new photos. 300 steps on a tenth of the images each give 0.973 and 0.937.
 FOLD_STEPS = 100
 PHOTO_STEPS = 600  # the same for `PHOTO_NETWORK`, whose steps take longer and improve it more
-SMALL_NETWORK = "lenet"  # for small grey images
+SMALL_NETWORK = "lenet"  # for small gray images
 PHOTO_NETWORK = "small_cnn"  # for photos, without pretrained weights
 # Weight of the center loss on photos. Training from scratch on 3 x 445 photos of rooms, a fifth of
 # them held out: accuracy 0.73 at 1, 0.90 at 0.1. Above frozen EfficientNet-Lite0 on three subsets
@@ -264,7 +264,7 @@ def choose_calibration(
         raise InputError(
             f"{heading('calibration')}: cross trains once for each fold: expected a frozen "
             "backbone, such as "
-            f"{named('backbone', 'efficientnet_lite0')}, got a network all of which is trained"
+            f"{named('backbone', 'efficientnet_lite0')}, got a network that is trained as a whole"
         )
     if requested != "cross":
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from belong.prediction.model import Model
 
 LEAST = ("accuracy", "auroc")  # the required number is a minimum
-MOST = ("false_reject", "false_accept")  # it is a maximum
+MOST = ("false_reject", "false_accept")  # the required number is a maximum
 OF_ANOMALIES = ("auroc", "false_accept")
 
 

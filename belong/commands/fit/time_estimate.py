@@ -100,7 +100,7 @@ def estimate(
     n = len(images.labels)
     tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
     if plan.calibration == "cross":
-        tested = n - plan.train_images or n  # no official test: all are
+        tested = n - plan.train_images or n  # without an official test part, all images are tested
     images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
     return pace.of(plan, files=n, images=images_of_all)
 

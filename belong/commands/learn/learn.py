@@ -86,7 +86,9 @@ def learn(
         The new model, and the changes.
 
     Raises:
-        InputError: the review or the model cannot be used; the message has the reason.
+        InputError: `output` exists, or the review or the model cannot be used; the message has the
+            reason.
+        IntegrityError: the model is damaged.
 
     Example:
         >>> belong.learn("model", "new", review="review.csv")

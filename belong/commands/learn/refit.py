@@ -230,7 +230,7 @@ def _cross_tested(
     """Score the calibration images out of fold, and all other images by the final fit."""
     tests_itself = old.manifest.tests_itself
     if backbone is None:
-        raise ValueError("a model that the training images calibrate stands on a frozen backbone")
+        raise ValueError("a cross-conformal model needs a frozen backbone")
     parts = _scored(data, fitted, without=(HELD_OUT, DERIVED) if tests_itself else (HELD_OUT,))
     scores, logits = out_of_fold(old, data, names, fitted, backbone=backbone, derived=tests_itself)
     is_calibration = ~data.arrays[REVIEWED]

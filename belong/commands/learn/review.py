@@ -134,7 +134,7 @@ def _answer(where: str, belongs: str, label: str) -> str:
     if belongs == "True" and not label.strip():
         raise InputError(f"{where}: class: expected the name of a class, got none")
     if belongs == "False" and label:
-        raise InputError(f"{where}: class: expected none, for belongs is False, got {label!r}")
+        raise InputError(f"{where}: class: expected none, as belongs is False, got {label!r}")
     return label if belongs == "True" else NOT_MINE
 
 

@@ -27,7 +27,7 @@ class Finding:
 
 
 def digests(paths: Iterable[Path], kind: str) -> dict[Path, str | None]:
-    """Return the checksum of each file, or None for a path that is no readable file.
+    """Return the checksum of each file, or None for a path that is not a readable file.
 
     A file with several names, such as an output that is a link to DVC's cache, is read once. The
     threads run in parallel, as hashlib releases the interpreter lock.

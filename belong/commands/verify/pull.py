@@ -31,11 +31,8 @@ def pull(root: Path) -> int:
         InputError: there is no remote, it cannot be reached, or it lacks outputs.
         IntegrityError: a dvc.lock is damaged.
     """
-    from dvc.exceptions import (
-        CheckoutError,
-        DownloadError,
-        DvcException,
-    )  # imported here: it takes a second
+    # Imported here: DVC takes a second.
+    from dvc.exceptions import CheckoutError, DownloadError, DvcException
     from dvc.repo import Repo
 
     for name in ("dvc", "dvc_data", "dvc_objects"):

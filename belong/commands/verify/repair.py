@@ -41,7 +41,7 @@ def mend(root: Path) -> int:
         IntegrityError: a dvc.lock is cut off, and git has no committed version.
     """
     with alone(root) as is_alone:
-        if not is_alone:  # DVC may be writing now, and reports itself that it runs
+        if not is_alone:  # DVC may be writing now, and `dvc repro` reports that it is running
             return 0
         for lock in restore_locks(root):
             say(f"{printable(lock)}: was cut off; restored the committed version")

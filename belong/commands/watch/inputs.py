@@ -33,7 +33,7 @@ Reasons = list[tuple[str, str]]  # (path, reason) of files that cannot be read
 def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
     """Return the path of predictions, or the images below a folder.
 
-    A path that is no folder counts as a table of predictions; reading it reports errors.
+    A path that is not a folder counts as a table of predictions; reading it reports errors.
 
     Raises:
         InputError: the folder has both predictions and images, or neither; or the path is an image.

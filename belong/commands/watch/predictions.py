@@ -23,7 +23,7 @@ def read(path: Path) -> pd.DataFrame:
         Columns: `path`, `class`, `belongs` (bool) and `p_value` (float64).
 
     Raises:
-        InputError: the file is missing, is no table, has no row or lacks a column; or a value is
+        InputError: the file is missing, is not a table, has no row or lacks a column; or a value is
             invalid.
     """
     name = printable(path)

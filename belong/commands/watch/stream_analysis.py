@@ -102,7 +102,7 @@ def analyze(
         rejected: (n,) bool.
         alpha: promised false-rejection rate.
         n_calibration: number of calibration images, at least `least_to_calibrate(alpha)`.
-        delta: probability of a false alarm.
+        delta: maximum probability of a false alarm of any of the three tests, between 0 and 1.
         rng: breaks ties between p-values.
         is_cross: whether the training images calibrate, scored out of fold.
     """

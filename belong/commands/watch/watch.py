@@ -110,9 +110,10 @@ def watch(
         alpha: promised false-rejection rate, between 0 and 1; only without `model`.
         n_calibration: number of calibration images; only without `model`.
         images_folder: folder of the predicted images: sort the predictions by file time.
-        delta: probability of a false alarm, however often the result is read, between 0 and 1.
-        output: folder for watch.csv and watch.png, and for predictions.csv, unreadable.csv and
-            summary.json of new images. None writes nothing.
+        delta: maximum probability of a false alarm, however often the result is read, between 0
+            and 1.
+        output: folder for watch.csv and watch.png, and for predictions.csv, unreadable.csv,
+            ignored.csv and summary.json of new images. None writes nothing.
         device: "cpu", "cuda", or "auto" for a GPU if there is one; for a `model` in a folder.
         options: options for the scoring of new images.
 

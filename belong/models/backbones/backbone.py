@@ -95,7 +95,7 @@ class Backbone(Stored):
 
         On a GPU, operations that torch's autocast selects are computed in bfloat16.
         """
-        x = (images.float() / 255 - self.pixel_mean) / self.pixel_std  # grey becomes 3 channels
+        x = (images.float() / 255 - self.pixel_mean) / self.pixel_std  # gray becomes 3 channels
         x = x.to(self.dtype, memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
             stages = self.stages(x)
@@ -129,8 +129,8 @@ class Backbone(Stored):
     def folded(self) -> Self:
         """Return a copy for inference, which computes in the type of the card.
 
-        It is twice as fast, with the same values: see `merged_layers`. The user's module is
-        returned unchanged.
+        In float32 it is twice as fast, with the same values except for rounding, see
+        `merged_layers`. The user's module is copied unchanged.
 
         Raises:
             InputError: the processor does not support the type.

@@ -118,7 +118,7 @@ def own_backbone(module: object) -> Backbone:
     224 pixels.
 
     Raises:
-        InputError: the argument is no module, fails on a blank image, or returns no vectors.
+        InputError: the argument is not a module, fails on a blank image, or returns no vectors.
     """
     if not isinstance(module, nn.Module):
         refuse("backbone", "a name or a torch module", module)

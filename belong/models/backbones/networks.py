@@ -23,10 +23,11 @@ class FrozenBackbone(Network):
     """A hidden layer and a classifier on the results of `Backbone.vectors`.
 
     Attributes:
-        mean: (v,) mean of the last vectors of the training images.
-        scale: (v,) standard deviation of the last vectors, times a factor that makes their mean
-            squared length 64. In LeNet the layer before the features has a similar length (88);
-            with 1280 standardized values, the learning rate is too high for the center loss.
+        mean: (l,) mean of the last-stage vectors of the training images.
+        scale: (l,) standard deviation of the last-stage vectors, times a factor that makes the mean
+            squared length of the scaled vectors 64. In LeNet the layer before the features has a
+            similar squared length (88); with 1280 standardized values, the learning rate would be
+            too high for the center loss.
     """
 
     batch = 64

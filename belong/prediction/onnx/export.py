@@ -41,7 +41,7 @@ def model(bundle: Bundle, rule: VerdictRule | None = None) -> ModelProto:
     The metadata has the classes and the form of the images from the manifest.
 
     Raises:
-        InputError: a detector of the model has no ONNX form.
+        InputError: a detector or the network of the model has no ONNX form.
     """
     manifest, graph = bundle.manifest, Graph()
     rule = rule or rule_of(bundle)

@@ -1,6 +1,6 @@
 """Select the images of the gallery if a folder has more than a page can hold.
 
-With 5,000 images, and five training images for each, a page weighs 5 MB if they are grey and have
+With 5,000 images, and five training images for each, a page weighs 5 MB if they are gray and have
 28 px, and 16 MB if they are photos of 64 px. Chromium shows it after 0.15 s and filters it in 0.1 s
 (two shared cores, no GPU).
 """

@@ -1,7 +1,7 @@
 """Encode small pictures, a hundred per sheet, and photos, as data URIs.
 
-Size of an image on the page, in characters: handwritten digits, grey, 28 px, 196 (265 as separate
-files; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64 px, 1,043 (1,000 images
+Size of an image on the page, in characters: handwritten digits, gray, 28 px, 196 (265 as separate
+files; 218 as PNG); clothes, gray, 28 px, 529; crops of photos, in color, 64 px, 1,043 (1,000 images
 each, 5,000 crops; Pillow 12). The numbers, path and reason of an image take 270 more.
 """
 
@@ -18,7 +18,7 @@ from belong.reporting.report.thumbnails import data_uri, picture_of
 
 ACROSS = 10  # rows of a sheet, and pictures per row
 SIDE_PX = 64  # maximum side of a small picture; for photos see `belong.data.thumbnail`
-# Grey pictures up to this side are stored without loss, as enlarged pixels are visible.
+# Gray pictures up to this side are stored without loss, as enlarged pixels are visible.
 KEPT_SIDE_PX = 32
 KEPT_BYTES = 2**26  # maximum size of kept pixels and features
 LOSSY = {"quality": 80}

@@ -1,4 +1,4 @@
-"""Define the interface of an engine: it runs commands, in parallel from several threads."""
+"""Define the interface of an engine, which runs commands; several threads may use it at once."""
 
 from typing import Protocol
 
@@ -12,14 +12,14 @@ class WorkerLostError(Exception):
 
 
 class Engine(Protocol):
-    """A place to compute."""
+    """Runs commands on some machine."""
 
     def run(self, command: Command) -> int:
         """Run a command, wait for it, return its exit code; after `stop`, return STOPPED.
 
         Raises:
-            WorkerLostError: what ran the command was killed, and not by `stop`.
+            WorkerLostError: the worker was killed, but not by `stop`.
         """
 
     def stop(self) -> None:
-        """End what is running, and run nothing more."""
+        """End the running commands, and start no more."""

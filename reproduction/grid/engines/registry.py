@@ -15,8 +15,8 @@ def engine_of(name: str, *, clones: Path, logs: Path, threads: int) -> Engine:
     Args:
         name: one of ENGINES.
         clones: the folder below which the commands run.
-        logs: a folder for what the engine itself has to say.
-        threads: how many processors a command is to have.
+        logs: a folder for the engine's own logs.
+        threads: the number of processors for each command.
 
     Raises:
         InputError: its package is not installed, or it finds nothing to run on.

@@ -18,7 +18,7 @@ LIMIT_MINUTES = 24 * 60
 
 
 class OnSlurm:
-    """Runs commands as jobs of Slurm; `cluster` is Slurm, or what submitit has instead of it."""
+    """Runs commands as jobs of Slurm, or of another `cluster` that submitit knows."""
 
     def __init__(self, logs: Path, *, threads: int, cluster: str = "slurm") -> None:
         """Look for Slurm; each command gets `threads` processors."""
@@ -37,7 +37,7 @@ class OnSlurm:
         """Run a command.
 
         Raises:
-            InputError: Slurm does not take the job.
+            InputError: Slurm rejects the job.
             WorkerLostError: the job ended before the command did.
         """
         with self._starting:
