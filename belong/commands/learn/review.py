@@ -133,6 +133,10 @@ def _answer(where: str, belongs: str, label: str) -> str:
         raise InputError(f"{where}: belongs: expected True or False, got {belongs!r}")
     if belongs == "True" and not label.strip():
         raise InputError(f"{where}: class: expected the name of a class, got none")
+    if label != printable(label):
+        raise InputError(
+            f"{where}: class: expected text without control characters, got '{printable(label)}'"
+        )
     if belongs == "False" and label:
         raise InputError(f"{where}: class: expected none, as belongs is False, got {label!r}")
     return label if belongs == "True" else NOT_MINE
