@@ -295,7 +295,7 @@ REFUSED = {
     "no class": ({"belongs": "True"}, "row 1: class: expected the name of a class, got none"),
     "class": ({"class": "cat"}, "row 1: class: expected none, as belongs is False, got 'cat'"),
     "control": ({"belongs": "True", "class": "a\tcat"},
-                "row 1: class: expected text without control characters, got 'a\\x09cat'"),
+                "row 1: class: expected text without control characters, got 'a\\tcat'"),
     "few": ({"belongs": "True", "class": "cat"}, "class 'cat' is new and has 1 image; expected at "
             "least 10, or a class of the model, such as "),
     "model": ({"model": "f" * 64}, "its answers are about the verdicts of another model (ffffffff"),
