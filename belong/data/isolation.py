@@ -73,12 +73,16 @@ class Workers(Generic[T, R]):
     def close(self) -> None:
         """End all processes except one idle process, which the next run reuses."""
         self._is_closed = True
+        is_idle = not self._waiting
+        if not is_idle:
+            for worker in self._started:
+                worker.stop()
+        self._threads.shutdown(cancel_futures=True)
         for worker in self._started:
-            if worker in self._free and not self._waiting:
+            if is_idle:
                 _keep(worker)
             else:
-                worker.close()
-        self._threads.shutdown(cancel_futures=True)
+                worker.end()  # only now, as no thread reads from its connection any more
 
     def _answers(self, items: Sequence[T]) -> list[R | str]:
         with self._lock:
@@ -175,8 +179,9 @@ class _Worker:
             if self._is_greeted:
                 return True
             with suppress(EOFError, OSError):
-                self._is_greeted = self._connection.recv()
-                return True
+                if self._connection.poll(STALLED_SECONDS):
+                    self._is_greeted = self._connection.recv()
+                    return True
             self.end()
         return False
 
@@ -209,11 +214,17 @@ class _Worker:
         if connection is not None:
             connection.close()
 
-    def close(self) -> None:
-        """End the process, and do not start it again."""
+    def stop(self) -> None:
+        """Kill the process, and do not start it again; any thread may call this.
+
+        The thread that waits for an answer then finds the connection closed by the process. `end`
+        closes our side: meanwhile another file could get its number, and the thread would read it.
+        """
         with _starting:
             self._is_closed = True
-            self.end()
+            process = self._process
+            if process is not None:
+                process.kill()
 
     def _reason(self) -> str:
         """Return the reason why the process has ended, or "" if it is unknown."""
@@ -268,7 +279,7 @@ def _spare() -> _Worker:
 
 def _keep(worker: _Worker) -> None:
     if _idle:
-        worker.close()
+        worker.end()
     else:
         _idle.append(worker)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +103,43 @@ def test_work_that_goes_on_is_ended_at_once_when_nobody_takes_any_more() -> None
     start = time.perf_counter()
     workers.close()
     assert time.perf_counter() - start < 3
+
+
+def test_a_connection_is_closed_after_the_thread_that_reads_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise another file may get the number of the connection, and the thread waits for ever.
+    reading = []
+    end = isolation._Worker.end
+
+    def noted_end(worker: isolation._Worker) -> None:
+        if threading.current_thread() is threading.main_thread():
+            reading.append(any(thread.is_alive() for thread in workers._threads._threads))
+        end(worker)
+
+    monkeypatch.setattr(isolation._Worker, "end", noted_end)
+    monkeypatch.setattr(isolation, "_idle", [])
+    workers = Workers(busy, jobs=1)
+    workers.submit([9.0])
+    workers.close()
+    assert reading == [False]
+
+
+def test_a_process_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_serve", never_answer)
+    monkeypatch.setattr(isolation, "_idle", [])
+    monkeypatch.setattr(isolation, "STALLED_SECONDS", 0.1)
+    pids: list[object] = []
+    thread = threading.Thread(
+        target=lambda: pids.extend(each_item(pid, [0], jobs=1, count=1)), daemon=True
+    )
+    thread.start()
+    thread.join(60)
+    assert pids == [os.getpid()]
+
+
+def never_answer(_: object) -> None:
+    time.sleep(300)
 
 
 def test_a_process_that_is_kept_reads_relative_paths_from_where_the_program_stands_now(
