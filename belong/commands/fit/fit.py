@@ -102,6 +102,8 @@ def fit(
     """Fit a model to a folder with one subfolder of images per class.
 
     After an interruption the same call resumes: `.OUTPUT.work` beside the model has the progress.
+    The command `belong fit` gives the same bytes on every x86-64 processor with AVX2; a Python
+    program does so if BELONG_MATH=portable was in the environment when it started.
 
     Args:
         folder: a folder with one subfolder of images per class, or IDX files. With one class, or
