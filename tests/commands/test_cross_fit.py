@@ -251,8 +251,8 @@ def test_where_images_are_few_all_of_them_calibrate(
         (images(5, 5), True, "auto", None, "expected at least 11 training images, got 10; `belong "
          "find` ranks the images of a smaller folder"),
         (images(50, 50), False, "cross", None, "calibration: cross trains once for each fold: "
-         "expected a frozen backbone, such as backbone='efficientnet_lite0', got a network all of "
-         "which is trained"),
+         "expected a frozen backbone, such as backbone='efficientnet_lite0', got a network that "
+         "is trained as a whole"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_calibrated_is_one_line(
